@@ -142,8 +142,7 @@ impl Run {
         let text = fs::read(&file).unwrap_or_default();
         let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
         let (what, content) = match self.rng.below(10) {
-            // Weighted: most edits change something that few sources notice, as most edits of
-            // people do.
+            // Weighted: most edits change something that few sources notice, as most edits of people do.
             0..=2 => (
                 format!("a macro more in {shown}"),
                 [&text[..], format!("\n#define TAUT_{number} {number}\n").as_bytes()].concat(),

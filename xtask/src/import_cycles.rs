@@ -50,8 +50,7 @@ fn place(file: &Path) -> Option<(PathBuf, Module)> {
 
 /// The cycles in a crate.
 fn cycles(modules: &BTreeMap<Module, (String, syn::File)>) -> Vec<String> {
-    // The closure of each module: crates are small, and a cycle is exactly two modules that reach
-    // each other.
+    // The closure of each module: crates are small, and a cycle is exactly two modules that reach each other.
     let imports: BTreeMap<&Module, BTreeSet<&Module>> =
         modules.iter().map(|(module, (_, file))| (module, imports(module, file, modules))).collect();
     let reached: BTreeMap<&Module, BTreeSet<&Module>> =

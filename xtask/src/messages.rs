@@ -39,8 +39,7 @@ const NOT_OF_THE_PRODUCT: &[&str] = &[
 
 /// Golden files, below the directory of the repository: files and directories, the kinds of names that count in them, and
 /// what of them is answers.
-// Listed and not searched for: a file is evidence only if a test compares it with what the binary
-// prints.
+// Listed and not searched for: a file is evidence only if a test compares it with what the binary prints.
 const GOLDEN: &[(&str, &[&str], Golden)] = &[
     ("crates/cli/tests/messages", &["md"], Golden::Calls),
     ("crates/cli/tests/diagnostics", &["md"], Golden::Calls),
@@ -592,8 +591,7 @@ impl Uncaused {
             let Some(message) = line.strip_prefix('|').and_then(|line| line.strip_suffix('|')) else {
                 bail!("{LIST}:{}: neither [REASON] nor |MESSAGE|", number + 1);
             };
-            // Each entry says why no document has it, so that the list is not a place to put
-            // anything.
+            // Each entry says why no document has it, so that the list is not a place to put anything.
             if !has_reason {
                 bail!("{LIST}:{}: no reason comes before it", number + 1);
             }

@@ -122,8 +122,7 @@ fn describe(sources: &Path, work: &Path) -> Result<usize> {
     let names = copy(&sources.join("src"), &work.join("src"))?;
     copy(&sources.join("test"), &work.join("test"))?;
     fs::write(work.join("ROOT"), "")?;
-    // Actions have no environment unless the target gives one; a compiler looks for its parts in
-    // `PATH`.
+    // Actions have no environment unless the target gives one; a compiler looks for its parts in `PATH`.
     let env = json!({"type": "'", "$1": {"PATH": "/usr/bin:/bin"}});
     let mut library = Map::new();
     let headers: Vec<&String> =

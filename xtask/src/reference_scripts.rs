@@ -146,8 +146,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         bail!("{} has no such scripts", options.dir.display());
     }
     let reference = reference_pair();
-    // taut has no server: scripts that need one run against the reference's, whichever tool is
-    // tested.
+    // taut has no server: scripts that need one run against the reference's, whichever tool is tested.
     if reference.is_none() && options.kinds != [Kind::Plain] {
         bail!(
             "the scripts with a server need the reference: TAUT_REFERENCE names it, and just-mr is beside it"

@@ -109,8 +109,7 @@ fn check(rules: &Path) -> Result<()> {
         if !wrong.is_empty() {
             wrong.push(ours.log.clone());
         }
-        // The same build by the reference: what a request does not expect explicitly is compared,
-        // too.
+        // The same build by the reference: what a request does not expect explicitly is compared, too.
         if let Some(reference) = &reference {
             let theirs = question.ask(reference, "theirs")?;
             wrong.extend(comparable(theirs)?.difference(&comparable(ours)?));

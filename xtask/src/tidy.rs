@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result<()> {
     let map = fs::read_to_string(root.join("docs/ARCHITECTURE.md"))?;
     let table = table(&map)?;
     let all = cargo::metadata(true)?;
-    // All violations in one run, not the first: a change is mended in one go.
+    // All violations in one run, not the first: a change is repaired in one go.
     let mut violations = directions(&table, &edges(&cargo::metadata(false)?)?);
     let sources = sources(&root)?;
     for file in &sources {

@@ -115,8 +115,7 @@ impl List {
                 "all" => Scope::All,
                 _ => bail!("{LIST}:{}: WHERE is `code` or `all`", number + 1),
             };
-            // By the same splitting as texts, so that a phrase in the list matches wherever it
-            // occurs.
+            // By the same splitting as texts, so that a phrase in the list matches wherever it occurs.
             let words = words(phrase).map(str::to_lowercase).collect::<Vec<_>>();
             words.first().with_context(|| format!("{LIST}:{}: no word", number + 1))?;
             list.banned.push(Banned { words, scope, instead: instead.to_owned() });

@@ -29,8 +29,7 @@ pub struct CycleReport<'c> {
     /// All repositories.
     pub repositories: &'c RepoConfig,
     /// A parsed file that the analysis has read.
-    // A function, so that nothing is read for a report: files that analysis has not read are passed
-    // over.
+    // A function, so that nothing is read for a report: files that analysis has not read are passed over.
     pub module: &'c dyn Fn(&RootPath) -> Option<Arc<Module>>,
 }
 
@@ -223,8 +222,7 @@ impl CycleReport<'_> {
             }
             match node.kind() {
                 Kind::String => {
-                    // Compared first, since most strings are other words, and to read a name costs
-                    // more.
+                    // Compared first, since most strings are other words, and to read a name costs more.
                     let is_its_name = node.as_str() == Some(&*wanted.name);
                     if is_its_name && self.read(node, at).as_ref() == Some(wanted) {
                         return Some(path);

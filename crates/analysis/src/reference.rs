@@ -81,8 +81,7 @@ impl RuleKind {
         // Whole, since the reference abbreviates no value in these messages.
         let found = whole(value);
         let entry = item.map_or_else(|| found.clone(), |item| format!("entry {}", whole(item)));
-        // By use first: a user-defined rule may have a field with the name of one of a built-in
-        // rule.
+        // By use first: a user-defined rule may have a field with the name of one of a built-in rule.
         Some(match (self, self.used(field), field) {
             (_, _, "arguments_config" | "flexible_config") => match item {
                 None => format!("Field {field} in {} {name} is not a list", self.of_target()),

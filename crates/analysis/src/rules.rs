@@ -89,8 +89,7 @@ async fn entry(
     kind: missing::DefinitionKind,
 ) -> Result<ModuleEntry, Fail> {
     let repository = workspace.repository(&name.repository)?;
-    // Rules and expressions have roots of their own: the three kinds of files need not lie in one
-    // tree.
+    // Rules and expressions have roots of their own: the three kinds of files need not lie in one tree.
     let (root, file) = match kind {
         missing::DefinitionKind::Rule => (&repository.rule_root, &repository.rule_file_name),
         missing::DefinitionKind::Expression => {

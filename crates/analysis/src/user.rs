@@ -171,8 +171,7 @@ pub(crate) async fn anonymous(
     }
     let mut targets = FieldTargets::new();
     for field in &rule.target_fields {
-        // Every field of a node is a list of nodes (`Node::new_abstract`), so nothing is lost by
-        // the filter.
+        // Every field of a node is a list of nodes (`Node::new_abstract`), so nothing is lost by the filter.
         let nodes = node.target_fields.get(field).and_then(Value::as_list).cloned().unwrap_or_default();
         let below = nodes.iter().filter_map(Value::as_node).map(|node| {
             EntityName::Anonymous(AnonymousTarget {

@@ -174,8 +174,7 @@ impl Database<'_> {
         };
         let directory = Dir::made_of_user(views).map_err(failed)?;
         let objects = built.iter().map(|(path, built)| (path.as_str(), built.info));
-        // Nothing is pruned: an editor may still use a view of an earlier call, whose commands it
-        // has read.
+        // Nothing is pruned: an editor may still use a view of an earlier call, whose commands it has read.
         install(store, objects, &directory, VIEWS, false).map_err(|error| {
             let objects = built.iter().map(|(_, built)| &built.info);
             undelivered(&error, message(error.to_string()), Exit::Environment, store, objects, log)

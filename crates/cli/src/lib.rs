@@ -166,8 +166,7 @@ fn dispatch(name: Name, command: Command) -> Exit {
             with_log(name, &options.log, |log| add_to_cas::run(name, &options, log))
         }
         Command::Gc(options) => with_log(name, &options.log, |log| gc::run(name, &options, log)),
-        // In the command line, since the reference has them; hidden on pages of help
-        // (`options::page`).
+        // In the command line, since the reference has them; hidden on pages of help (`options::page`).
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
         Command::Setup(o) => with_log(name, &o.log, |log| repository_commands::set_up(&o, false, log)),

@@ -157,6 +157,7 @@ pub fn dump_artifacts(built: &[Built]) -> String {
 /// An object as dumps have it.
 pub fn object(w: &mut JsonWriter, object: &ObjectInfo) {
     w.object(|w| {
+        // In alphabetical order, as the reference's JSON library writes keys.
         w.key("file_type").string(object.object_type.as_str());
         w.key("id").string(object.digest.hash.to_hex());
         w.key("size").integer(object.digest.size);
@@ -170,8 +171,7 @@ pub fn heads_of_output(command: &str, stdout: bool, stderr: bool) -> (String, St
         (false, false) => Default::default(),
         (true, false) => (format!("Stdout of command {command}\n"), String::new()),
         (false, true) => (String::new(), format!("Stderr of command {command}\n")),
-        // With both streams there is one heading and two labels, otherwise the label is part of the
-        // heading.
+        // With both streams there is one heading and two labels, otherwise the label is part of the heading.
         (true, true) => (format!("Output of command {command}\nStdout:\n"), "\nStderr:\n".to_owned()),
     }
 }

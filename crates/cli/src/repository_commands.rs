@@ -111,8 +111,7 @@ pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
 fn build_of(rc: &Rc, log: &Log) -> Result<BuildOptions, Exit> {
     let launcher = rc.local_launcher.as_ref().map(|words| Value::list(words.iter().map(Value::string)));
     let execution = Execution {
-        // As the option has it, a JSON text: from there on it takes the same way as one of a
-        // command line.
+        // As the option has it, a JSON text: from there on it takes the same way as one of a command line.
         local_launcher: launcher.map(|launcher| launcher.to_json()),
         remote_execution_property: rc.properties.clone(),
         ..Execution::default()

@@ -237,8 +237,7 @@ fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Optio
         (Number::ActionTimeout, execution.action_timeout == Some(0)),
     ];
     let cache_timeout = (Number::RemoteCacheTimeout, execution.remote_cache_timeout == Some(0));
-    // In the order in which the reference looks at them: of several that are zero, it reports the
-    // first.
+    // In the order in which the reference looks at them: of several that are zero, it reports the first.
     let numbers = numbers.into_iter().chain(attempts(stores)).chain([cache_timeout]);
     first_zero(numbers)
 }

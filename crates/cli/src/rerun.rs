@@ -71,8 +71,7 @@ pub(crate) fn run(
     };
     let (out, err) = (std::io::stdout(), std::io::stderr());
     let streams = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
-    // A person will look at the files, so they have the rights that the person's shell gives to
-    // files.
+    // A person will look at the files, so they have the rights that the person's shell gives to files.
     let processes = Processes::new(HelperStart::this_program().keep_umask());
     let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
     let exit = block_on(running).map_err(|error| failed(&error))?;

@@ -181,8 +181,7 @@ impl TestClient for Running<'_> {
         // Before the summary, which is the last line.
         self.display = None;
         let log = self.log().clone();
-        // A report about tests of which some did not run to their end would be taken for a complete
-        // one.
+        // A report about tests of which some did not run to their end would be taken for a complete one.
         self.open.interruption.check()?;
         if let Some(path) = &self.o.junit {
             let text = junit::text(&reports, &self.lines, &self.open.store);
@@ -198,8 +197,7 @@ impl TestClient for Running<'_> {
 fn name_of(test: &Test, configuration: &Map, log: &Log) -> String {
     let origin = Origin {
         target: Value::Name(test.target.name.clone()),
-        // Names of targets are made from origins, which have a number of an action; it is not shown
-        // here.
+        // Names of targets are made from origins, which have a number of an action; it is not shown here.
         subtask: 0,
         config: test.target.config.map().clone(),
     };

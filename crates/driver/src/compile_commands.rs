@@ -389,8 +389,7 @@ impl Mapped<'_> {
         }
         let name = view.name();
         let directory = self.views.join(&name).to_string_lossy().into_owned();
-        // The name of the view is a hash of its content, known only when all arguments have been
-        // read.
+        // The name of the view is a hash of its content, known only when all arguments have been read.
         let placed = |text: &String| text.replace(VIEW, &directory);
         found.commands.insert(CompileCommand {
             file: placed(&file),

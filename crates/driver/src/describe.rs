@@ -319,8 +319,7 @@ impl Describer<'_> {
         }
         out.text = format!("{shown} is defined by built-in rule \"{name}\".\n");
         let entry = entry.json();
-        // Of the built-in rules, only these two have documentation fields in the reference's
-        // description.
+        // Of the built-in rules, only these two have documentation fields in the reference's description.
         if name == "export" || name == "configure" {
             doc(entry.get("doc"), " | ", &mut out.text);
         }

@@ -267,8 +267,7 @@ fn nodes_in(values: impl IntoIterator<Item = Value>) -> BTreeMap<Id, Node> {
     let mut pending: Vec<Value> = values.into_iter().collect();
     while let Some(value) = pending.pop() {
         match value {
-            // By the id of the value, so parts that are equal are searched once, however often they
-            // occur.
+            // By the id of the value, so parts that are equal are searched once, however often they occur.
             Value::List(list) if seen.insert(list.id()) => pending.extend(list.iter().cloned()),
             Value::Map(map) if seen.insert(map.id()) => pending.extend(map.values().cloned()),
             // Artifacts and runfiles hold no nodes.

@@ -116,8 +116,7 @@ impl Closure {
     /// The actions that some artifacts need, each once.
     pub fn actions_of<'a>(&self, artifacts: impl IntoIterator<Item = &'a Artifact>) -> BTreeSet<Id> {
         let mut actions = BTreeSet::new();
-        // A definition may be part of many others: without this, the walk would take exponential
-        // time.
+        // A definition may be part of many others: without this, the walk would take exponential time.
         let mut seen: HashSet<DefinitionKey> = HashSet::new();
         let mut pending: Vec<Artifact> = artifacts.into_iter().cloned().collect();
         while let Some(artifact) = pending.pop() {

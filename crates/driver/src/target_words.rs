@@ -195,8 +195,7 @@ pub(crate) fn named(
             problem.help = vec![FORMS.to_owned()];
         }
         let meant = problem.suggestion.as_deref().and_then(words_of_list);
-        // The suggestion is written as in a targets file; on the command line one types another
-        // form.
+        // The suggestion is written as in a targets file; on the command line one types another form.
         if let Some([mark, repository, module, name]) = meant.as_deref()
             && mark == "@"
         {

@@ -301,8 +301,7 @@ impl RunningTest<'_> {
             // The first run of a call that does not use the cache is another task than one that does.
             AttemptKey { action: shard.id, number: *number, is_cached, limit }
         };
-        // All at once, so that the executor can fill its places; answers come in the order of the
-        // questions.
+        // All at once, so that the executor can fill its places; answers come in the order of the questions.
         let mut answers = each.iter().zip(self.cx.all::<AttemptRule>(each.iter().map(key).collect()).await);
         let mut worst = Verdict::Cached;
         // One run of the test is a chunk: its shards count together.

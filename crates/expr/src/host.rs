@@ -111,8 +111,7 @@ pub trait Host {
     }
 
     /// `BLOB`: takes a file's content, returns the known artifact. Called in the order of evaluation.
-    // No default can serve: which hash names a content is a matter of the store, which is not known
-    // here.
+    // No default can serve: which hash names a content is a matter of the store, which is not known here.
     fn define_blob(&mut self, _content: &Str) -> Artifact {
         unreachable!("only rules define blobs, and their hosts say how")
     }

@@ -189,8 +189,7 @@ impl Program {
         let mut steps = Vec::new();
         while self.nodes[node as usize].parent != NONE {
             let Node { parent, at: (field, indices), .. } = &self.nodes[node as usize];
-            // From the inside out, since each node knows only the step from its parent; reversed at
-            // the end.
+            // From the inside out, since each node knows only the step from its parent; reversed at the end.
             let indices = indices.iter().rev().filter(|index| **index != NONE);
             steps.extend(indices.map(|index| PathStep::Index(*index)));
             steps.extend(field.iter().map(|field| PathStep::Key(Arc::from(field.as_str()))));

@@ -13,8 +13,7 @@ pub struct Depfile {
     /// The action.
     pub action: Id,
     /// The output, by its path in the definition.
-    // By path, not by number: outputs of a definition are sorted, so a further one would change the
-    // numbers.
+    // By path, not by number: outputs of a definition are sorted, so a further one would change the numbers.
     pub path: Str,
 }
 

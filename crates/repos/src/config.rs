@@ -156,8 +156,7 @@ impl RepoConfig {
                 e.number(root.name.number as u64);
                 e.bool(root.name.ignore_special);
             }
-            // By number and not by path: checkouts of one project have the same shape, wherever
-            // they lie.
+            // By number and not by path: checkouts of one project have the same shape, wherever they lie.
             let Repository { target_file_name, rule_file_name, expression_file_name, bindings, .. } =
                 repository;
             [target_file_name, rule_file_name, expression_file_name].iter().for_each(|name| e.text(name));

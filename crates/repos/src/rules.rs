@@ -12,8 +12,7 @@ use crate::{EmbeddedRoot, RepoConfig, Repository, Root, RootName, SourceRoot};
 impl Repository {
     /// The library of rules in the binary.
     pub(crate) fn of_rules() -> Repository {
-        // One root for all four kinds of files: the library is one tree, with its own names of
-        // files.
+        // One root for all four kinds of files: the library is one tree, with its own names of files.
         let root = Root { source: Arc::new(EmbeddedRoot), name: RootName::default() };
         Repository {
             workspace_root: root.clone(),

@@ -90,8 +90,7 @@ impl Description {
 
     /// Whether a repository is there though it is not described.
     pub(crate) fn is_provided(&self, name: &str) -> bool {
-        // Described repositories have priority, so that adding one to the binary never changes a
-        // description.
+        // Described repositories have priority, so that adding one to the binary never changes a description.
         self.provided.contains(name) && !self.describes(name)
     }
 

@@ -4,8 +4,7 @@
 
 /// What a key holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-// No more than the check needs: whether a value is right is found when it is read, with its
-// meaning.
+// No more than the check needs: whether a value is right is found when it is read, with its meaning.
 pub enum Form {
     /// A string.
     Text,
@@ -154,8 +153,7 @@ pub(crate) const LOCATION: &[&str] = &["root", "path", "base"];
 
 /// What a key of an rc file holds, as far as it has keys of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-// Coarser than [`Form`]: for keys that look misspelt, only the places where further keys may be
-// matter.
+// Coarser than [`Form`]: for keys that look misspelt, only the places where further keys may be matter.
 pub(crate) enum RcForm {
     /// No object.
     Plain,

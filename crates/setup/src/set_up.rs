@@ -214,8 +214,7 @@ impl Session<'_> {
         let outcomes: Vec<Mutex<Option<Outcome>>> = missing.iter().map(|_| Mutex::default()).collect();
         let work: Vec<_> = missing.iter().zip(&outcomes).collect();
         let next = AtomicUsize::new(0);
-        // Threads, and no runtime: most of the time is spent in git, in unpacking, or waiting for a
-        // transfer.
+        // Threads, and no runtime: most of the time is spent in git, in unpacking, or waiting for a transfer.
         let threads = self.options.jobs.clamp(1, missing.len());
         on_threads(threads, || {
             // Relaxed: it only numbers the tasks; the end of the threads orders everything else.
@@ -254,8 +253,7 @@ impl Session<'_> {
                 return Ok(Some(Root::Directory { path: path.clone(), ignore_special }));
             }
             Source::Computed(computed) => {
-                // Computed by the build, which can analyse targets: the configuration only
-                // describes it.
+                // Computed by the build, which can analyse targets: the configuration only describes it.
                 return Ok(Some(Root::Computed {
                     repository: computed.repository.clone(),
                     module: computed.module.clone(),

@@ -321,8 +321,7 @@ impl Source {
                 e.bytes(git.commit.as_bytes());
                 e.bytes(git.subdir.as_bytes());
             }
-            // Whether special entries are ignored is not part of the tree, but of how the root
-            // reads it.
+            // Whether special entries are ignored is not part of the tree, but of how the root reads it.
             Source::GitTree(tree) => e.bytes(tree.id.as_bytes()),
             Source::Archive(archive) => {
                 // Not the kind by itself: the type is at the beginning of the encoding.

@@ -269,8 +269,7 @@ impl Session<'_> {
         let (content, wanted_file) = (&file.content, wanted.clone());
         let files = [NamedFile { number: 0, name: &file.name, content, object_type, wanted: wanted_file }];
         let name = taut_value::quoted(&file.name);
-        // Messages of commits are those of just-mr: they are part of the ids, which both tools then
-        // share.
+        // Messages of commits are those of just-mr: they are part of the ids, which both tools then share.
         let message = format!("Content of foreign file at {name} {}", file.content.id.to_hex());
         self.files(&files, file.absent, wanted, message)
     }

@@ -273,8 +273,7 @@ impl Diagnostic {
             let texts: String = warnings
                 .map(|warning| format!("{AS_WARNING}{}{NEXT_MESSAGE}", warning.reference_text()))
                 .collect();
-            // In front: the reference writes a warning when it finds it, and the error ends the
-            // call.
+            // In front: the reference writes a warning when it finds it, and the error ends the call.
             self.reference = Some(texts + self.reference_text());
         }
         self

@@ -64,6 +64,7 @@ impl Workload {
     pub(crate) fn write(self, root: &Path) -> Result<()> {
         let project = Project { root, modules: Vec::new() };
         fs::create_dir_all(root)?;
+        // Marks the root of the workspace.
         fs::write(root.join("ROOT"), "")?;
         match self {
             Self::Layered(size) => project.layered(size, "step", step_rule()),
@@ -102,6 +103,7 @@ impl Project<'_> {
 
     // One generator for two workloads: with nodes, the same graph shows what anonymous targets add.
     fn layered(mut self, size: usize, rule: &str, rules: Value) -> Result<()> {
+        // A fixed seed: results of different days are compared, so they must be of the same project.
         let mut rng = Rng::new(size as u64);
         let width = (size / 10).max(1);
         for number in 0..size {
@@ -161,8 +163,7 @@ impl Project<'_> {
         let mut targets: Map<String, Value> = (0..100)
             .map(|n| (format!("f{n}"), json!({"type": "file_gen", "name": format!("f{n}"), "data": ""})))
             .collect();
-        // A hundred targets for ten thousand places: staging is measured, not analysis of
-        // dependencies.
+        // A hundred targets for ten thousand places: staging is measured, not analysis of dependencies.
         let dirs: Vec<Value> =
             (0..count).map(|n| json!([format!("f{}", n % 100), format!("d{n}")])).collect();
         targets.insert(String::new(), json!({"type": "install", "dirs": dirs}));
@@ -193,8 +194,7 @@ impl Project<'_> {
                 ["staged", {"type": "to_subdir", "subdir": "d", "$1": var("other")}],
             ],
             "body": {"type": "if",
-                // The comparison needs both unions whole, so neither can be left out by a lazy
-                // evaluator.
+                // The comparison needs both unions whole, so neither can be left out by a lazy evaluator.
                 "cond": {"type": "==", "$1": var("one"), "$2": var("other")},
                 "then": {"type": "RESULT", "artifacts": var("staged"), "provides": {
                     "type": "singleton_map", "key": "keys", "value": {"type": "join", "$1": var("keys")},

@@ -157,8 +157,7 @@ impl Graph {
         self.push(steps.collect(), Vec::new());
     }
 
-    // A content of its own for each, so that no two actions have the same inputs and share a
-    // result.
+    // A content of its own for each, so that no two actions have the same inputs and share a result.
     fn number(&mut self, number: usize) -> String {
         let path = format!("{}/s{number}", module(self.steps.len()));
         self.sources.push((path.clone(), format!("{number}\n")));

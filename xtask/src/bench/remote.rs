@@ -150,8 +150,7 @@ impl Server {
 
     /// How often each method was called since the last time.
     fn calls(&mut self) -> Result<BTreeMap<String, u64>> {
-        // Over the pipes of the process and not over its network interface, whose calls are what is
-        // counted.
+        // Over the pipes of the process and not over its network interface, whose calls are what is counted.
         self.questions.write_all(b"calls\n")?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;

@@ -35,8 +35,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     let (times, wall) = (own_times().since(before), start.elapsed().as_secs_f64() * 1e3);
     let cost = json!({
-        // The form of all reports of `measure`, with zeros for what one loop in one process cannot
-        // have.
+        // The form of all reports of `measure`, with zeros for what one loop in one process cannot have.
         "user": times.user, "system": times.system, "unwaited": 0.0, "wall": wall, "late": 0.0, "peak": 0,
     });
     fs::write(report, cost.to_string())?;

@@ -174,8 +174,7 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     if shell.is_empty() {
         shell = vec!["sh".into(), "-c".into()];
     }
-    // Saturating: the commands may share one text that is repeated more often than memory would
-    // allow.
+    // Saturating: the commands may share one text that is repeated more often than memory would allow.
     let length = cmds.iter().fold(0_u64, |sum, cmd| sum.saturating_add(cmd.len() as u64 + 1));
     // The script is not a value of an expression, and is bounded as one all the same.
     if length > MAX_STRING_BYTES {

@@ -264,8 +264,7 @@ pub struct Watch {
 /// What a question about builds is about; nothing is built for it.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-// Without options about results and graphs: what a build would leave behind does not apply to a
-// question.
+// Without options about results and graphs: what a build would leave behind does not apply to a question.
 pub struct Question {
     #[command(flatten)]
     pub analysis: Analysis,
@@ -394,8 +393,7 @@ pub struct Gc {
 /// Where a description of repositories is, and the build root that they are set up in.
 #[derive(Args, Debug, Default)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-// Not `Common`: a set-up has no workspace root and no jobs of actions, and its `-C` is always a
-// description.
+// Not `Common`: a set-up has no workspace root and no jobs of actions, and its `-C` is always a description.
 pub struct Repositories {
     /// The description of the repositories; default: repos.json or etc/repos.json of the workspace, and others
     #[arg(short = 'C', long, value_name = "PATH")]

@@ -68,8 +68,7 @@ pub struct SetUp {
     pub stores: Stores,
     /// Whether a description is looked for, and set up, if the configuration is one.
     #[arg(skip)]
-    // Set by the name of the tool and not by a word: under the name `just`, a description is not
-    // looked for.
+    // Set by the name of the tool and not by a word: under the name `just`, a description is not looked for.
     pub is_done: bool,
 }
 
@@ -108,8 +107,7 @@ pub struct RcFile {
 pub struct Log {
     /// Show the commands that run, ids, figures and all artifacts, too
     #[arg(short, long, overrides_with = "quiet")]
-    // Each overrides the other, so that of `-q -v` the last one counts, as with an option that is
-    // repeated.
+    // Each overrides the other, so that of `-q -v` the last one counts, as with an option that is repeated.
     pub verbose: bool,
     /// Show errors only
     #[arg(short, long, overrides_with = "verbose")]

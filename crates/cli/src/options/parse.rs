@@ -109,8 +109,7 @@ impl CommandLine {
     ///
     /// [`NoCommand`], with the text to print.
     pub fn parse_words(name: &str, words: &[OsString]) -> Result<CommandLine, NoCommand> {
-        // Before parsing: clap knows these subcommands, and would report what is wrong with their
-        // options.
+        // Before parsing: clap knows these subcommands, and would report what is wrong with their options.
         if name == "just" && words.get(1).is_some_and(|word| OWN.iter().any(|own| word == own)) {
             return Err(NoCommand::wrong("A subcommand is required"));
         }
@@ -284,8 +283,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             let id = arg.get_id().as_str();
             let is_without_effect = refused::is_refused(&of, id) || (is_taut && !page::is_supported(id));
             let arg = if is_without_effect { arg.hide(true) } else { arg };
-            // By the type of the field: an option with a path that is added later is covered as
-            // well.
+            // By the type of the field: an option with a path that is added later is covered as well.
             let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
             // An empty path means no configuration file, and the working directory for all other options.
             let arg = match (is_path, arg.get_id() == "config") {

@@ -126,8 +126,7 @@ fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> Wro
         };
         return WrongWords { text, help: Some(format!("taut {VERSION} prints the version")) };
     }
-    // Of all commands: an option that is known elsewhere was most probably typed behind the wrong
-    // command.
+    // Of all commands: an option that is known elsewhere was most probably typed behind the wrong command.
     let owners: Vec<String> = (tool.get_subcommands())
         .filter(|command| options_of(command).any(|own| own == option))
         .map(|command| command.get_name().to_owned())

@@ -89,8 +89,7 @@ impl Lines {
             }
             Verdict::Flaky => format!("is flaky, as its result says, in {time}{shards}"),
             Verdict::Failed => {
-                // A test whose action succeeds may have failed by its result; then there is no code
-                // to show.
+                // A test whose action succeeds may have failed by its result; then there is no code to show.
                 let code = all_runs.failures.iter().map(|run| run.ran.exit_code).find(|code| *code != 0);
                 // Of several runs each has a code of its own.
                 let code = code.filter(|_| *runs == 1).map(|code| format!(" ({})", exit_code(code)));

@@ -676,8 +676,7 @@ impl BuildMessages for Messages {
     fn building(&self, _: &str, input_of: Option<&str>) {
         if let Some(action) = input_of {
             let mut state = self.state();
-            // The inputs of an action are a plural, whatever the request was, and no target is
-            // built.
+            // The inputs of an action are a plural, whatever the request was, and no target is built.
             (state.is_many, state.targets) = (true, 0);
             state.name = format!("the inputs of action {} of {}", short_action(action), state.name);
         }

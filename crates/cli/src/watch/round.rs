@@ -48,8 +48,7 @@ impl Watcher<'_> {
         interruption: &Interruption,
         changed: Option<Option<&[PathBuf]>>,
     ) -> Result<(), SessionEnd> {
-        // Each round has an event log of its own: `explain` answers about one round as about one
-        // call.
+        // Each round has an event log of its own: `explain` answers about one round as about one call.
         let reporting = Arc::new(Reporting::of_round(!self.o.build.analysis.no_trace));
         reporting.keep_in(&state.store);
         interruption.finish_log_on_signal(&reporting.log);

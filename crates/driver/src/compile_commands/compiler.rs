@@ -138,8 +138,7 @@ impl Reader<'_> {
     ) {
         let mut environment = environment.clone();
         for word in &words[..shell] {
-            // `env NAME=VALUE sh …`: what is between the launcher and the shell sets variables of
-            // the script.
+            // `env NAME=VALUE sh …`: what is between the launcher and the shell sets variables of the script.
             if let Some((name, value)) = word.text.split_once('=') {
                 match word.is_known {
                     true => environment.variables.insert(name.to_owned(), value.to_owned()),
@@ -332,8 +331,7 @@ impl Call {
             _ => {}
         }
         self.only_looks |= word.starts_with("-print-") || word.starts_with("-dumpversion");
-        // After the tests above: `-M` decides that nothing is compiled, although the word itself is
-        // dropped.
+        // After the tests above: `-M` decides that nothing is compiled, although the word itself is dropped.
         if is_left_out(word) || is_output(word) {
             return;
         }

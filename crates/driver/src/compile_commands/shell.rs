@@ -271,8 +271,7 @@ impl Reader {
     }
 
     fn change_directory(&mut self, words: &[Word]) {
-        // `cd` alone goes home, which an action does not have; with options it is rare in build
-        // scripts.
+        // `cd` alone goes home, which an action does not have; with options it is rare in build scripts.
         let [word] = words else {
             self.scope.directory = None;
             return;

@@ -113,8 +113,7 @@ fn fetched(line: &mut Line<'_>, ran: &RunResult) {
 /// How a server knows an action of which it had no result: a remote cache, or the one that executed it.
 pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed) {
     let mut object = line.object("missed");
-    // Three digests are enough to look up the rest: at the server, or in the store of the build
-    // root.
+    // Three digests are enough to look up the rest: at the server, or in the store of the build root.
     object.shown("action", missed.action).shown("command", missed.command).shown("inputs", missed.inputs);
     if missed.is_incomplete {
         object.bool("incomplete", true);

@@ -111,8 +111,7 @@ impl<'b> Line<'b> {
     }
 
     /// Something that is shown without any character that JSON escapes.
-    // Without escaping, which spares a copy; `text` is for everything that users or programs have
-    // written.
+    // Without escaping, which spares a copy; `text` is for everything that users or programs have written.
     pub(crate) fn shown(&mut self, key: &str, shown: impl std::fmt::Display) -> &mut Self {
         let out = self.key(key);
         let _ = write!(out, "\"{shown}\"");

@@ -179,8 +179,7 @@ impl Record {
             };
             let is_new = |id: &Id| !self.named.contains_key(id);
             let below: Vec<Id> = logged.needs.iter().copied().filter(is_new).collect();
-            // Named before they are looked up: an action that no log knows still counts as part of
-            // the build.
+            // Named before they are looked up: an action that no log knows still counts as part of the build.
             self.named.extend(below.iter().map(|id| (*id, Logged::default())));
             self.named.insert(id, logged.clone());
             pending.extend(below);

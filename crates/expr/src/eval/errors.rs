@@ -19,8 +19,7 @@ impl Evaluator<'_> {
 
     /// The location of a node; `None` if there is no such node.
     pub(super) fn place(&self, f: Frame<'_>, node: u32) -> Option<Location> {
-        // Composed here, when there is an error, and not while evaluating: most nodes never need
-        // their path.
+        // Composed here, when there is an error, and not while evaluating: most nodes never need their path.
         (node != NONE).then(|| Location::value(f.program.file.clone(), f.program.path(node)))
     }
 
@@ -119,8 +118,7 @@ impl Evaluator<'_> {
         }
     }
 
-    // References to the value, and no copies: these checks run for every argument of every
-    // construct.
+    // References to the value, and no copies: these checks run for every argument of every construct.
     pub(super) fn list<'v>(
         &self,
         f: Frame<'_>,

@@ -51,8 +51,7 @@ pub(super) fn wrong_argument(
     let of_item = item.map(|(item, _)| shown(item)).unwrap_or_default();
     let key = item.and_then(|(_, key)| key).unwrap_or_default();
     let is_item = item.is_some();
-    // One table by construct and argument, with the reference's spelling: its messages have no
-    // common form.
+    // One table by construct and argument, with the reference's spelling: its messages have no common form.
     let text = match (construct, name) {
         ("++", _) if is_item => format!("Non-list entry found for argument in flatten: {of_item}."),
         ("++", _) => format!("Flatten expects list but instead got: {found}."),

@@ -52,8 +52,7 @@ impl Evaluator<'_> {
         Ok(match construct {
             C::Field => return self.field(f, args),
             C::Outs | C::Runfiles => return self.paths_of_dependency(f, construct, args),
-            // By methods and not by one map of all: each call of `Offer` records that this aspect
-            // was read.
+            // By methods and not by one map of all: each call of `Offer` records that this aspect was read.
             C::DepArtifacts => Value::Map(self.dependency(f, construct, args)?.artifacts().clone()),
             C::DepRunfiles => Value::Map(self.dependency(f, construct, args)?.runfiles().clone()),
             C::DepProvides => {

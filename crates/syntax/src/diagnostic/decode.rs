@@ -34,8 +34,7 @@ impl Reader<'_> {
         let len = usize::try_from(self.number()?).ok()?;
         let (text, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
-        // Copied only after the length was compared with what is left, so damaged bytes cost no
-        // memory.
+        // Copied only after the length was compared with what is left, so damaged bytes cost no memory.
         String::from_utf8(text.to_vec()).ok()
     }
 

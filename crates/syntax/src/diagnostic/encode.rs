@@ -18,8 +18,7 @@ use crate::json::{JsonPath, PathStep};
 impl Diagnostic {
     /// Appends the encoding of this diagnostic; different diagnostics have different encodings.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        // Taken apart by all of its fields, so that a new one cannot be left out of hashes without
-        // notice.
+        // Taken apart by all of its fields, so that a new one cannot be left out of hashes without notice.
         let Diagnostic { severity, message, is_of_user, reference, location, suggestion, help, notes, chain } =
             self;
         let is_warning = *severity == Severity::Warning;

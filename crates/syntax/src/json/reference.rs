@@ -306,8 +306,7 @@ impl Lexer<'_> {
 
     fn parse(&mut self) -> Result<(), String> {
         // Whether each open container is a list.
-        // A stack of its own in place of recursion, as in the library: depth is bounded by memory
-        // only.
+        // A stack of its own in place of recursion, as in the library: depth is bounded by memory only.
         let mut open: Vec<bool> = Vec::new();
         let mut token = self.token();
         loop {

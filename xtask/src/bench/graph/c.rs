@@ -16,8 +16,7 @@ impl Graph {
         let mut sum = String::new();
         for number in 0..files {
             let own = module(number);
-            // One header that a whole module includes: an edit of it is the expensive case of real
-            // trees.
+            // One header that a whole module includes: an edit of it is the expensive case of real trees.
             let of_module = format!("{own}/module.h");
             if number % TARGETS_PER_MODULE == 0 {
                 let text = format!(

@@ -126,8 +126,7 @@ fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>
             // A new server for each tool and round: what one has stored must not help the next.
             let mut server = Server::start(&[options.protocol()])?;
             let address = server.address.to_string();
-            // Two build roots: the second has nothing of its own, and so takes all results from the
-            // server.
+            // Two build roots: the second has nothing of its own, and so takes all results from the server.
             let [first, second] = ["first", "second"]
                 .map(|name| scratch.path().join(format!("{round}-{}-{name}", rival.name())));
             rival.write(graph, &first)?;

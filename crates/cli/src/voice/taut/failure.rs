@@ -227,8 +227,7 @@ impl Messages {
             Some(&name),
             &plain(&format!("{head}\n{}", command::in_one_line(action, usize::MAX))),
         );
-        // Opened before the log is locked: a store on a slow disk must not keep other messages
-        // waiting.
+        // Opened before the log is locked: a store on a slow disk must not keep other messages waiting.
         let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
         self.log.say_in_pieces(level, &name, |give| {
             give(&head);
