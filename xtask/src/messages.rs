@@ -112,7 +112,7 @@ const FOR_DEVELOPERS: &[&str] = &[
 const KEYS: &[&str] = &["key"];
 
 /// Methods whose texts are looked for.
-// Their arguments are compared with messages, and are none.
+// Their arguments are compared with messages, and are not messages themselves.
 const SEARCHES: &[&str] =
     &["contains", "ends_with", "find", "rfind", "split_once", "starts_with", "strip_prefix", "strip_suffix"];
 

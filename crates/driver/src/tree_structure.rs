@@ -25,9 +25,9 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct StructureKey {
     pub(crate) tree: Hash,
-    /// Where it can be read; no part of the key.
+    /// Where it can be read; not part of the key.
     pub(crate) source: Arc<dyn SourceRoot>,
-    /// What it is asked for, for errors; no part of the key.
+    /// What it is asked for, for errors; not part of the key.
     pub(crate) root: ComputedRoot,
 }
 

@@ -491,7 +491,7 @@ pub struct ListRepositories {
 /// Options of `gc-repo`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-// Its own build-root option: the repositories are no part of the store, so none of the options
+// Its own build-root option: the repositories are not part of the store, so none of the options
 // about servers apply.
 pub struct CollectRepositories {
     /// Only remove what was not used since the last call; what is used now stays
