@@ -21,6 +21,7 @@ fn add(directory: &Path, path: &str, table: &mut String) -> Result<Hash, Box<dyn
         let name = entry?.file_name().into_string().map_err(|name| format!("{name:?} is not UTF-8"))?;
         names.push(name);
     }
+    // The file system has no order; the table should be the same wherever it is made.
     names.sort();
     let mut entries: BTreeMap<String, TreeEntry> = BTreeMap::new();
     for name in names {
@@ -30,6 +31,7 @@ fn add(directory: &Path, path: &str, table: &mut String) -> Result<Hash, Box<dyn
         let (hash, object_type) = if metadata.is_dir() {
             (add(&file, &below, table)?, ObjectType::Tree)
         } else if metadata.is_file() {
+            // The right of the owner, as git decides it.
             let is_executable = metadata.permissions().mode() & 0o100 != 0;
             let file = file.to_str().ok_or("the path of the sources is not UTF-8")?;
             writeln!(table, "    ({below:?}, {is_executable}, include_bytes!({file:?})),")?;
@@ -45,6 +47,7 @@ fn add(directory: &Path, path: &str, table: &mut String) -> Result<Hash, Box<dyn
 
 fn main() -> Result<(), Box<dyn Error>> {
     let rules = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../rules");
+    // Of a directory, cargo looks at all files below it.
     println!("cargo::rerun-if-changed={}", rules.display());
     let mut table = String::new();
     let tree = add(&rules, "", &mut table)?;

@@ -35,7 +35,7 @@ pub(crate) fn unpack(packages: &[&str], place: &Path, root: &Path) -> Result<()>
 ///
 /// # Errors
 ///
-/// If there is no `apt-get`, or no network, or no such package, or the machine is no Debian.
+/// If there is no `apt-get`, or no network, or no such package, or the machine is not a Debian.
 pub(crate) fn source(package: &str, place: &Path) -> Result<PathBuf> {
     let mut apt = Apt::new(place)?;
     let list = place.join("sources.list");

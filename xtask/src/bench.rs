@@ -56,6 +56,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         }
     }
     let options = options(args)?;
+    // taut optimised, as it is installed; a debug build would measure something that is never used.
     let rivals = Rival::all(cargo::taut(true)?);
     for missing in Rival::missing(&rivals) {
         println!("{missing} is not installed here: left out");
@@ -175,6 +176,7 @@ fn one(graph: &Graph, rivals: &[Rival], options: &Options) -> Result<Vec<Value>>
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
+    // A total order also for NaN, which a division by zero may leave.
     numbers.sort_by(f64::total_cmp);
     let half = numbers.len() / 2;
     if numbers.len() % 2 == 1 { numbers[half] } else { f64::midpoint(numbers[half - 1], numbers[half]) }

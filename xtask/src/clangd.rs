@@ -30,6 +30,7 @@ pub(crate) fn run() -> Result<()> {
     let clangd = match obtain() {
         Ok(clangd) => clangd,
         Err(error) => {
+            // Printed, as a check that was left out must not look like one that passed.
             println!("LEFT OUT: clangd is not available here, nothing was checked.\n{error:#}");
             return Ok(());
         }
@@ -72,12 +73,14 @@ fn check(taut: &Tool, clangd: &Path, example: &Path) -> Result<()> {
     let files = commands.as_array().into_iter().flatten().filter_map(|command| command["file"].as_str());
     let (mut files, mut checked): (Vec<&str>, usize) = (files.collect(), 0);
     files.sort_unstable();
+    // A file that several actions compile has several commands, of which clangd takes one.
     files.dedup();
     for file in files {
         let mut arguments = std::ffi::OsString::from("--compile-commands-dir=");
         arguments.push(scratch.path());
         let done = Command::new(clangd)
             .arg(arguments)
+            // One file each time, so that an error names its file.
             .arg(format!("--check={file}"))
             .current_dir(example)
             .output()?;
@@ -86,6 +89,7 @@ fn check(taut: &Tool, clangd: &Path, example: &Path) -> Result<()> {
         }
         checked += 1;
     }
+    // An empty database would pass otherwise.
     if checked == 0 {
         bail!("{} has no compile action", example.display());
     }

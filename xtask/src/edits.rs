@@ -111,6 +111,7 @@ impl Run {
     /// Builds with a build root; returns what is installed, and how many actions ran.
     fn build(&self, root: &Path) -> Result<(Installed, usize)> {
         let out = self.scratch.join("out");
+        // What an earlier build installed must not be taken for what this one did.
         let _ = fs::remove_dir_all(&out);
         let mut command = Command::new(&self.taut);
         command.args(["install", "--local-build-root"]).arg(root).arg("-o").arg(&out);
@@ -141,6 +142,7 @@ impl Run {
         let text = fs::read(&file).unwrap_or_default();
         let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
         let (what, content) = match self.rng.below(10) {
+            // Weighted: most edits change something that few sources notice, as most edits of people do.
             0..=2 => (
                 format!("a macro more in {shown}"),
                 [&text[..], format!("\n#define TAUT_{number} {number}\n").as_bytes()].concat(),
@@ -222,6 +224,7 @@ fn sources(workspace: &Path) -> Result<Vec<PathBuf>> {
             }
         }
     }
+    // The generator picks by position, so that a seed means the same edits on each machine.
     all.sort();
     Ok(all)
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask engines`: the calls on the page about servers, against servers that exist.
 //!
 //! A server is started by a script of a directory that is given (`start-just.sh`, `start-casd.sh`, `start-buildgrid.sh`, each with
-//! a port and a directory as arguments; they print the process to be ended, and `stop.sh` ends it). The scripts are no part of this
+//! a port and a directory as arguments; they print the process to be ended, and `stop.sh` ends it). The scripts are not part of this
 //! repository, since they obtain what they start from package registries. A server that cannot be started is passed over, and
 //! named.
 //!

@@ -21,11 +21,12 @@ use taut_testkit::Rng;
 use crate::cargo;
 use crate::realworld::processed;
 
+// Small: what is looked for is a wrong result, and each edit costs three builds.
 const LAYERS: usize = 4;
 const WIDTH: usize = 4;
 const SOURCES: usize = 8;
 
-/// Of the descriptions, which are no sources that are edited.
+/// Of the descriptions, which are not sources that are edited.
 const TARGETS: &str = r#"{ "p":
   {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.cc"], "deps": ["l"]}
 , "l":
@@ -46,6 +47,7 @@ const SHADOW: &str = "string.h";
 ///
 /// There is no ninja, two builds of the same sources differ, or an edit runs more actions than ninja does.
 pub(crate) fn run(args: &[String]) -> Result<()> {
+    // A fixed seed, so that a run is repeated by its number.
     let (mut edits, mut seed) = (200, 1);
     let mut words = args.iter();
     while let Some(word) = words.next() {
@@ -103,6 +105,8 @@ impl Tree {
                         text += &format!("#include \"h/{}_{next}.h\"\n", layer + 1);
                     }
                 }
+                // Looked for beside the header (`h/`), then in the root (`-iquote .`): either may come and
+                // go.
                 let optional = format!("\"opt_{place}.h\"");
                 text += &format!("#if __has_include({optional})\n#include {optional}\n#endif\n");
                 text += &format!("enum {{ V_{layer}_{place} = 0 }};\n");
@@ -119,6 +123,7 @@ impl Tree {
             )?;
         }
         let declared: String = all.clone().map(|number| format!("int f{number}();\n")).collect();
+        // The result depends on every header, so a stale object changes the program.
         let sum: Vec<String> = all.clone().map(|number| format!("f{number}()")).collect();
         self.put("main.cc", format!("{declared}int main() {{ return {}; }}\n", sum.join(" + ")))?;
         let objects: Vec<String> = all.map(|number| format!("../made/s{number}.o")).collect();
@@ -147,6 +152,7 @@ impl Tree {
             let (what, changes_names) = self.edit(number)?;
             let theirs = self.build_with_ninja(&[])?;
             let (now, ran) = self.build(&kept)?;
+            // An empty build root is the model that each incremental build is compared with.
             let fresh = self.scratch.join("fresh");
             if self.build(&fresh)?.0 != now {
                 bail!("after edit {number} ({what}) a build from nothing differs");
@@ -182,6 +188,7 @@ impl Tree {
             0..=2 => self.put(&path, format!("{text}// {number}\n"))?,
             3 | 4 => self.put(&path, format!("{text}extern int x{number};\n"))?,
             5 => self.put(&path, text.replace("= 0 }", &format!("= {} }}", number % 50 + 1)))?,
+            // Saved unchanged: a new time alone must not run anything in taut.
             6 => self.put(&path, text)?,
             7 => return self.add_or_remove(&format!("opt_{place}.h"), number),
             8 => return self.add_or_remove(&format!("h/opt_{place}.h"), number),
@@ -206,6 +213,7 @@ impl Tree {
     /// Builds with a build root; returns the program, and how many actions ran.
     fn build(&self, root: &Path) -> Result<(Vec<u8>, usize)> {
         let out = self.scratch.join("out");
+        // Removed, so that a program that was not built again cannot be taken for one that was.
         let _ = fs::remove_dir_all(&out);
         let mut command = Command::new(&self.taut);
         command.args(["install", "p", "--local-build-root"]).arg(root).arg("-o").arg(&out);
@@ -227,6 +235,7 @@ impl Tree {
         if !output.status.success() {
             bail!("ninja exits with {}\n{log}", output.status);
         }
+        // With `-v` ninja prints each command behind its number in brackets.
         Ok(log.lines().filter(|line| line.starts_with('[')).count())
     }
 }

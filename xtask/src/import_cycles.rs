@@ -50,6 +50,7 @@ fn place(file: &Path) -> Option<(PathBuf, Module)> {
 
 /// The cycles in a crate.
 fn cycles(modules: &BTreeMap<Module, (String, syn::File)>) -> Vec<String> {
+    // The closure of each module: crates are small, and a cycle is exactly two modules that reach each other.
     let imports: BTreeMap<&Module, BTreeSet<&Module>> =
         modules.iter().map(|(module, (_, file))| (module, imports(module, file, modules))).collect();
     let reached: BTreeMap<&Module, BTreeSet<&Module>> =
@@ -62,6 +63,7 @@ fn cycles(modules: &BTreeMap<Module, (String, syn::File)>) -> Vec<String> {
             .map(|other| &*modules[*other].0)
             .collect();
         if !cycle.is_empty() {
+            // A set, as each file of a cycle finds the same list.
             found.insert(format!("these files import each other: {}", cycle.join(", ")));
         }
     }
@@ -127,6 +129,7 @@ impl Paths {
             syn::UseTree::Path(path) => self.note_use(&with(&path.ident), &path.tree),
             syn::UseTree::Name(name) => self.note(&with(&name.ident)),
             syn::UseTree::Rename(name) => self.note(&with(&name.ident)),
+            // Which names a glob brings is not known here; that the module is imported is.
             syn::UseTree::Glob(_) => self.note(before),
             syn::UseTree::Group(group) => {
                 group.items.iter().for_each(|item| self.note_use(before, item));
@@ -144,6 +147,7 @@ impl<'a> Visit<'a> for Paths {
 
     fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
         if !is_for_tests(&item.attrs) {
+            // `super` within a module in the file means the file.
             self.module.push(item.ident.to_string());
             syn::visit::visit_item_mod(self, item);
             self.module.pop();

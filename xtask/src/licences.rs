@@ -46,7 +46,7 @@ fn allowed(expression: &str) -> bool {
     let text = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut rest = words.as_slice();
-    // What is left over is no SPDX expression, and not allowed.
+    // What is left over is not an SPDX expression, and not allowed.
     any(&mut rest).unwrap_or(false) && rest.is_empty()
 }
 

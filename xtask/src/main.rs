@@ -33,6 +33,7 @@ mod words;
 
 use anyhow::{Result, bail};
 
+// Written by hand: the commands read their words themselves, as each has its own few options.
 const USAGE: &str = "\
 cargo xtask COMMAND
 
@@ -84,6 +85,7 @@ cargo xtask COMMAND
 ";
 
 fn main() -> Result<()> {
+    // The words are passed on as they are: no command shares options with another.
     let args: Vec<String> = std::env::args().skip(1).collect();
     let Some((command, rest)) = args.split_first() else {
         bail!("no command given\n\n{USAGE}");

@@ -39,6 +39,7 @@ const NOT_OF_THE_PRODUCT: &[&str] = &[
 
 /// Golden files, below the directory of the repository: files and directories, the kinds of names that count in them, and
 /// what of them is answers.
+// Listed and not searched for: a file is evidence only if a test compares it with what the binary prints.
 const GOLDEN: &[(&str, &[&str], Golden)] = &[
     ("crates/cli/tests/messages", &["md"], Golden::Calls),
     ("crates/cli/tests/diagnostics", &["md"], Golden::Calls),
@@ -92,6 +93,7 @@ const REFERENCE_TEXTS: &[&str] = &["reference", "reference_as"];
 const NAMES: &[&str] = &["Git"];
 
 /// Macros and methods whose texts are for developers.
+// What they print is never part of a call that works as it should.
 const FOR_DEVELOPERS: &[&str] = &[
     "assert",
     "assert_eq",
@@ -110,6 +112,7 @@ const FOR_DEVELOPERS: &[&str] = &[
 const KEYS: &[&str] = &["key"];
 
 /// Methods whose texts are looked for.
+// Their arguments are compared with messages, and are not messages themselves.
 const SEARCHES: &[&str] =
     &["contains", "ends_with", "find", "rfind", "split_once", "starts_with", "strip_prefix", "strip_suffix"];
 
@@ -120,7 +123,7 @@ struct Message {
     voice: Voice,
     /// Its text, with `{}` for what is inserted, and one blank for white space.
     text: String,
-    /// The same of a text that is no format: braces are part of it.
+    /// The same of a text that is not a format: braces are part of it.
     plain: String,
     /// The same as a string of a JSON document, in which it is shown if it is a content that is generated.
     quoted: String,
@@ -152,6 +155,7 @@ pub(crate) fn violations(root: &Path, sources: &[PathBuf]) -> Result<Vec<String>
 }
 
 fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec<String> {
+    // Equal texts are one message: a document that causes it once is enough.
     let mut places: BTreeMap<(&str, &str, &str, Voice), Vec<&str>> = BTreeMap::new();
     for Message { place, voice, text, plain, quoted } in messages {
         places.entry((text, plain, quoted, *voice)).or_default().push(place);
@@ -162,10 +166,13 @@ fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec
     for ((text, plain, quoted, voice), places) in &places {
         let is_covered = golden.of(*voice).any(|answers| {
             is_covered(text, answers)
+                // A literal with braces may be a format, or a text in which braces are meant: only
+                // the use would show which.
                 || (text != plain && is_whole_in(plain, answers))
                 || (text != quoted && is_covered(quoted, answers))
         });
         if uncaused.texts.contains(*text) {
+            // In all voices: a text that one voice has in no document stays on the list.
             *used.entry(text).or_insert(true) &= is_covered;
         } else if !is_covered {
             let name = match voice {
@@ -182,6 +189,7 @@ fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec
             format!("{LIST}: a golden document has \"{text}\", which is listed as not caused")
         }),
     );
+    // The list only shrinks: an entry without a message would hide the next one with the same text.
     let gone = uncaused.texts.iter().filter(|text| !used.contains_key(text.as_str()));
     found.extend(gone.map(|text| format!("{LIST}: no message is \"{text}\"")));
     found.sort();
@@ -238,6 +246,8 @@ impl Texts<'_> {
         if is_sentence(&text) && !is_list_of_names(&text) {
             // As it is written, which is in the file at least once.
             let written = literal.token().to_string();
+            // The tokens have no lines outside of a compiler, so the place is that of the first
+            // equal literal.
             let before = self.source.split(&written).next().unwrap_or_default();
             let place = format!("{}:{}", self.name, before.lines().count().max(1));
             self.found.push(Message { place, voice: self.voice, text, plain, quoted });
@@ -245,6 +255,7 @@ impl Texts<'_> {
     }
 
     /// The literals among the tokens of a macro.
+    // By tokens, since the arguments of a macro need not be expressions.
     fn note_tokens(&mut self, mut cursor: Cursor<'_>) {
         while !cursor.eof() {
             if let Some((identifier, next)) = cursor.ident()
@@ -302,6 +313,8 @@ impl<'a> Visit<'a> for Texts<'_> {
         if is_search || is_key || FOR_DEVELOPERS.contains(&name.as_str()) {
             self.visit_expr(&call.receiver);
         } else if REFERENCE_TEXTS.contains(&name.as_str()) {
+            // `Diagnostic::error(OURS).reference(THEIRS)`: the receiver has our text, and the
+            // argument the reference's.
             self.within(Some(Voice::Taut), |this| this.visit_expr(&call.receiver));
             self.within(Some(Voice::Just), |this| call.args.iter().for_each(|word| this.visit_expr(word)));
         } else {
@@ -309,7 +322,7 @@ impl<'a> Visit<'a> for Texts<'_> {
         }
     }
 
-    /// What something is compared with is no message.
+    /// What something is compared with is not a message.
     fn visit_expr_binary(&mut self, binary: &'a syn::ExprBinary) {
         let is_comparison = matches!(binary.op, syn::BinOp::Eq(_) | syn::BinOp::Ne(_));
         for side in [&binary.left, &binary.right] {
@@ -334,6 +347,8 @@ impl<'a> Visit<'a> for Texts<'_> {
 
     /// What is computed for the reference's text.
     fn visit_local(&mut self, local: &'a syn::Local) {
+        // By convention of the sources: such a text is kept in a variable called `reference` until
+        // it is handed over.
         let is_reference = is_named_reference(&local.pat);
         self.within(is_reference.then_some(Voice::Just), |this| visit::visit_local(this, local));
     }
@@ -429,7 +444,7 @@ fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
 struct Answers {
     taut: Vec<String>,
     just: Vec<String>,
-    /// The beginnings of errors and warnings under the name `taut` that are no names and have a capital letter.
+    /// The beginnings of errors and warnings under the name `taut` that are not names and have a capital letter.
     capitals: BTreeSet<String>,
 }
 
@@ -447,6 +462,7 @@ impl Answers {
             Golden::Calls => answers(file),
         };
         for (voice, text) in found {
+            // The reference begins its messages with capital letters.
             if voice != Voice::Just {
                 self.capitals.extend(capitals(&text));
             }
@@ -481,6 +497,7 @@ fn golden(root: &Path) -> Result<Answers> {
 fn answers(document: &str) -> Vec<(Voice, String)> {
     let mut found: Vec<(Voice, String)> = Vec::new();
     // The voice of the next block, of the block, and of the call that goes on.
+    // A line about a call precedes its answer, so the voice is known before the block begins.
     let (mut next, mut inside, mut last) = (None, None, Voice::Taut);
     for line in document.lines() {
         let is_fence = line == "```" || (inside.is_none() && line.starts_with("```"));
@@ -504,6 +521,7 @@ fn answers(document: &str) -> Vec<(Voice, String)> {
                 let goes_on =
                     line.starts_with("It prints `") || line.starts_with("It is interrupted and exits with ");
                 next = match () {
+                    // The block is the reference's answer, kept to show the difference.
                     () if line.ends_with(", taut differs:") => None,
                     () if goes_on => Some(last),
                     () => voice,
@@ -530,10 +548,11 @@ fn capitals(answer: &str) -> Vec<String> {
     found.filter(|(at, _)| !is_of_user(*at)).map(|(_, text)| text).collect()
 }
 
-/// The beginning of an error or a warning if its first word is no name and has a capital letter.
+/// The beginning of an error or a warning if its first word is not a name and has a capital letter.
 fn capital(line: &str) -> Option<String> {
     let text = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "))?;
     let (first, rest) = text.split_once(' ')?;
+    // One capital and then small letters: `JSON` and `LocalExecution` are names.
     let is_capital = first.starts_with(|c: char| c.is_ascii_uppercase())
         && first[1..].chars().all(|c| c.is_ascii_lowercase())
         && !NAMES.contains(&first);
@@ -572,6 +591,7 @@ impl Uncaused {
             let Some(message) = line.strip_prefix('|').and_then(|line| line.strip_suffix('|')) else {
                 bail!("{LIST}:{}: neither [REASON] nor |MESSAGE|", number + 1);
             };
+            // Each entry says why no document has it, so that the list is not a place to put anything.
             if !has_reason {
                 bail!("{LIST}:{}: no reason comes before it", number + 1);
             }

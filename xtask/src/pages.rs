@@ -27,6 +27,7 @@ pub(crate) fn violations(root: &Path) -> Result<Vec<String>> {
     let mut pages = BTreeMap::new();
     for name in names {
         let text = fs::read_to_string(root.join(&name))?;
+        // All are read before any is checked, since links lead from each to each.
         pages.insert(name, text);
     }
     let anchors: BTreeMap<&str, BTreeSet<String>> =
@@ -70,6 +71,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut is_code = false;
     text.lines().filter(move |line| {
         let is_fence = line.trim_start().starts_with("```");
+        // Blocks of code are left out: shell comments look like headings, and calls like links.
         is_code ^= is_fence;
         !is_code && !is_fence
     })
@@ -105,6 +107,7 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     let in_line = |line| {
         let mut rest: &str = line;
         std::iter::from_fn(move || {
+            // Links in the form `[text](place)` only: pages use no other.
             let (_, behind) = rest.split_once("](")?;
             let (link, behind) = behind.split_once(')')?;
             rest = behind;

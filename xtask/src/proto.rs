@@ -14,6 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+// The names of Debian, which Ubuntu shares.
 const PACKAGES: &[&str] = &["protobuf-compiler", "libprotobuf-dev", "python3-protobuf"];
 
 /// Eight calls of protoc, seven of the compiler, two archives, the linker, the zip archive; one action runs both programs;
@@ -64,6 +65,8 @@ pub(crate) fn run() -> Result<()> {
     let programs: [(&str, Vec<PathBuf>); 2] =
         [("C++", vec![out.join("bin/town")]), ("Python", vec!["python3".into(), out.join("bin/town.pyz")])];
     for (writer, write) in &programs {
+        // Each reads what each has written: both languages have to agree on the format, not only
+        // each with itself.
         for (reader, read) in &programs {
             let file = scratch.path().join("town");
             call(write, "new", &file, &env)?;
@@ -74,6 +77,7 @@ pub(crate) fn run() -> Result<()> {
             println!("{writer} to {reader}: {}", output.trim_end().replace('\n', ", "));
         }
     }
+    // An action with an output that differs from run to run would show here.
     expect("second", build()?, (ACTIONS, ACTIONS))?;
     println!("{ACTIONS} actions, each ran once; no symbol and no path came twice; second build all hits");
     Ok(())
@@ -100,6 +104,7 @@ fn command(program: &Path, env: &Map<String, Value>) -> Command {
 
 /// The environment in which protoc, the C++ library and the Python library are found.
 pub(crate) fn tools() -> Result<Map<String, Value>> {
+    // The environment that the rules give to actions, so that what is found here is found there.
     let plain = environment(json!({"PATH": "/usr/bin:/bin"}));
     if complete(&plain) {
         println!("protoc: of this machine");

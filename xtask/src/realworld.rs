@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const CRATE: &str = "onig_sys";
+// Pinned, since the lists below name files of this version.
 const VERSION: &str = "=69.9.3";
 
 /// Sources that are not compiled by themselves: a generator, files that `unicode.c` includes, and the optional POSIX
@@ -31,6 +32,7 @@ const NOT_COMPILED: &[&str] = &[
 /// The library's own tests; each prints a summary and fails if a case does.
 const TESTS: &[&str] = &["test_back", "test_options", "test_regset", "test_syntax", "test_utf8"];
 
+// Written out in place of a configure script: these hold on every system that taut supports.
 const CONFIG: &str = "\
 #define STDC_HEADERS 1
 #define HAVE_ALLOCA_H 1
@@ -73,6 +75,7 @@ pub(crate) fn run() -> Result<()> {
         Ok(log)
     };
     let first = processed(&build()?)?;
+    // A link and a run for each test, and the archive.
     let actions = objects + 2 * TESTS.len() + 1;
     if first != (actions, 0) {
         bail!("the first build should run {actions} actions: (actions, hits) are {first:?}");
@@ -119,6 +122,7 @@ fn describe(sources: &Path, work: &Path) -> Result<usize> {
     let names = copy(&sources.join("src"), &work.join("src"))?;
     copy(&sources.join("test"), &work.join("test"))?;
     fs::write(work.join("ROOT"), "")?;
+    // Actions have no environment unless the target gives one; a compiler looks for its parts in `PATH`.
     let env = json!({"type": "'", "$1": {"PATH": "/usr/bin:/bin"}});
     let mut library = Map::new();
     let headers: Vec<&String> =
@@ -192,6 +196,7 @@ fn copy(from: &Path, to: &Path) -> Result<Vec<String>> {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
+    // The order of a directory differs from one machine to another, and the description should not.
     names.sort();
     Ok(names)
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask reference-scripts DIR`: the reference's own end-to-end scripts, run with taut in its place.
 //!
-//! The scripts are no part of this repository: `DIR` is a checkout of justbuild, or a git repository with it. What a
+//! The scripts are not part of this repository: `DIR` is a checkout of justbuild, or a git repository with it. What a
 //! script needs is in the targets files beside it: its kind, which tools are in `bin`, and the targets whose files it
 //! expects in its working directory. taut itself builds the latter, by the reference's rules. Scripts are started by the
 //! runners that the reference's rules use, each in a directory of its own. One tool has to be compiled from the
@@ -40,6 +40,7 @@ impl Kind {
     /// The kind of script that a target of this type runs.
     fn of(rule: &Value) -> Option<Self> {
         match rule.as_array()?.last()?.as_str()? {
+            // The last part of a rule's name in the reference's targets files.
             "script" => Some(Self::Plain),
             "with remote" => Some(Self::Remote),
             "with serve" => Some(Self::Serve),
@@ -135,6 +136,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = options(args)?;
     let scratch = tempfile::tempdir()?;
     let checkout = checkout(&options.dir, scratch.path())?;
+    // Counted, too: a summary that names only what ran would hide a kind that is never run.
     let (wanted, left_out): (Vec<Script>, Vec<Script>) =
         found(&checkout.join("test/end-to-end"))?.into_iter().partition(|script| {
             options.kinds.contains(&script.server)
@@ -144,6 +146,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         bail!("{} has no such scripts", options.dir.display());
     }
     let reference = reference_pair();
+    // taut has no server: scripts that need one run against the reference's, whichever tool is tested.
     if reference.is_none() && options.kinds != [Kind::Plain] {
         bail!(
             "the scripts with a server need the reference: TAUT_REFERENCE names it, and just-mr is beside it"
@@ -168,6 +171,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
                         }
                         _ => None,
                     };
+                    // Printed as they end, since all together take minutes.
                     println!("{}", line(script, &first, second.as_ref()));
                     outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((first, second));
                 }
@@ -222,6 +226,7 @@ fn checkout(dir: &Path, scratch: &Path) -> Result<PathBuf> {
         Command::new("git")
             .arg("--git-dir")
             .arg(dir)
+            // Of a bare repository there is no checkout; `git archive` needs none.
             .arg("archive")
             .arg("-o")
             .arg(&archive)
@@ -281,6 +286,7 @@ fn found(dir: &Path) -> Result<Vec<Script>> {
                 name: within(file),
                 module: module.clone(),
                 kind,
+                // A plain script may start a server itself, which the targets file does not show.
                 server: if kind == Kind::Plain { started_by(&text) } else { kind },
                 needs: list("deps"),
                 served: list("repos"),
@@ -292,6 +298,7 @@ fn found(dir: &Path) -> Result<Vec<Script>> {
             });
         }
     }
+    // The order of directories would differ from one file system to another.
     scripts.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(scripts)
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask rulesets`: builds small projects with justbuild's own, unchanged rule sets.
 //!
-//! The rule sets are no part of this repository. `--rules` names a directory that has them; otherwise they come from
+//! The rule sets are not part of this repository. `--rules` names a directory that has them; otherwise they come from
 //! Debian's source package of justbuild. In `xtask/rulesets` there are the targets files with the tools for the rule
 //! sets, a project with a module for each rule set, and requests with their expected results; then `test` and
 //! `compile-commands` are called for the whole project. These results are determined by
@@ -65,6 +65,7 @@ fn obtain() -> Result<PathBuf> {
 }
 
 fn check(rules: &Path) -> Result<()> {
+    // Under the reference's name, whose language and messages the rule sets are written for.
     let taut = Tool::at(cargo::taut(false)?).called("just");
     let reference = Tool::reference();
     let here = cargo::root().join("xtask/rulesets");
@@ -76,6 +77,8 @@ fn check(rules: &Path) -> Result<()> {
             "project": {"workspace_root": ["file", project], "bindings": {"rules": "rules"}},
             "rules": {
                 "workspace_root": ["file", rules],
+                // The rule sets find their tools by targets files, which a user of them has to
+                // write: those are ours.
                 "target_root": ["file", here.join("defaults")],
                 "rule_root": ["file", rules],
             },
@@ -106,6 +109,7 @@ fn check(rules: &Path) -> Result<()> {
         if !wrong.is_empty() {
             wrong.push(ours.log.clone());
         }
+        // The same build by the reference: what a request does not expect explicitly is compared, too.
         if let Some(reference) = &reference {
             let theirs = question.ask(reference, "theirs")?;
             wrong.extend(comparable(theirs)?.difference(&comparable(ours)?));

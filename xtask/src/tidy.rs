@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+// Long enough for one idea with its tests; a longer file has more than one.
 const MAX_LINES: usize = 800;
 
 /// Where the keyword may occur: system calls without a safe binding.
@@ -36,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
     let map = fs::read_to_string(root.join("docs/ARCHITECTURE.md"))?;
     let table = table(&map)?;
     let all = cargo::metadata(true)?;
+    // All violations in one run, not the first: a change is repaired in one go.
     let mut violations = directions(&table, &edges(&cargo::metadata(false)?)?);
     let sources = sources(&root)?;
     for file in &sources {
@@ -62,6 +64,7 @@ fn table(document: &str) -> Result<Vec<Row>> {
         |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
     let rows: Vec<Row> = document
         .lines()
+        // Only rows of crates begin with a name in code marks; other tables of the page do not.
         .filter(|line| line.starts_with("| `"))
         .filter_map(|line| {
             let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
@@ -85,7 +88,7 @@ fn edges(metadata: &Value) -> Result<BTreeMap<String, BTreeSet<String>>> {
         let dependencies = package["dependencies"].as_array().context("no dependencies")?;
         let used = dependencies
             .iter()
-            // Dependencies of tests may point upwards: they are no part of what is linked.
+            // Dependencies of tests may point upwards: they are not part of what is linked.
             .filter(|d| d["path"].is_string() && d["kind"].as_str() != Some("dev"))
             .map(name)
             .filter(|name| members.contains(name))
@@ -128,6 +131,7 @@ fn directions(table: &[Row], edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<
 
 fn file_violations(name: &str, text: &str) -> Vec<String> {
     let mut violations = Vec::new();
+    // Tests and examples need no header: their names say what they are for.
     let is_source = name.contains("/src/");
     if is_source && !text.starts_with("//!") {
         violations.push(format!("{name}: does not open with //! and a reason"));
@@ -149,6 +153,7 @@ fn file_violations(name: &str, text: &str) -> Vec<String> {
     }
     if !MAY_BE_UNSAFE.iter().any(|place| name.starts_with(place)) {
         for (number, line) in text.lines().enumerate() {
+            // The word may be used in comments.
             let code = line.split("//").next().unwrap_or("");
             if UNSAFE.iter().any(|mark| code.contains(mark)) {
                 violations.push(format!("{name}:{}: not a place for this keyword", number + 1));

@@ -15,6 +15,7 @@ const LIST: &str = "xtask/banned-words.txt";
 const NOT_YET_CLEAN: &str = "[not yet clean]";
 
 /// Directories and files that are checked.
+// The changelog is left out: it quotes what messages were before.
 const CHECKED: &[&str] =
     &["crates", "xtask", "fuzz", "bench", "docs", "examples", "README.md", "CONTRIBUTING.md"];
 
@@ -114,6 +115,7 @@ impl List {
                 "all" => Scope::All,
                 _ => bail!("{LIST}:{}: WHERE is `code` or `all`", number + 1),
             };
+            // By the same splitting as texts, so that a phrase in the list matches wherever it occurs.
             let words = words(phrase).map(str::to_lowercase).collect::<Vec<_>>();
             words.first().with_context(|| format!("{LIST}:{}: no word", number + 1))?;
             list.banned.push(Banned { words, scope, instead: instead.to_owned() });
@@ -122,6 +124,7 @@ impl List {
     }
 
     fn is_excepted(&self, name: &str) -> bool {
+        // By whole components: `crates/cli` does not cover `crates/client`.
         let is_below = |path: &String| {
             name.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
@@ -131,6 +134,8 @@ impl List {
     fn violations(&self, name: &str, text: &str) -> Vec<String> {
         let mut found = Vec::new();
         for (number, line) in text.lines().enumerate() {
+            // Line by line: a phrase that is broken over two lines is not found, which keeps places
+            // exact and the check simple.
             for Banned { words, instead, .. } in self.banned_in(name, line) {
                 found.push(format!("{name}:{}: \"{}\"; say: {instead}", number + 1, words.join(" ")));
             }
@@ -159,6 +164,7 @@ impl List {
 
 /// The words of a text: sequences of letters, split before each capital that begins a word.
 fn words(text: &str) -> impl Iterator<Item = &str> {
+    // Names of types and functions count as words, so that identifiers are clean as well.
     text.split(|c: char| !c.is_alphabetic()).flat_map(split_capitals).filter(|word| !word.is_empty())
 }
 
@@ -170,6 +176,7 @@ fn split_capitals(word: &str) -> Vec<&str> {
     for at in 1..letters.len() {
         let (offset, letter) = letters[at];
         let is_after_small = letters[at - 1].1.is_lowercase();
+        // `JSONValue` is `JSON` and `Value`: the capital before a small letter begins a word.
         let is_before_small = letters.get(at + 1).is_some_and(|(_, next)| next.is_lowercase());
         if letter.is_uppercase() && (is_after_small || is_before_small) {
             parts.push(&word[start..offset]);

@@ -232,7 +232,7 @@ pub fn entry_text(
     Some(writer.finish())
 }
 
-/// A text that is no entry: why.
+/// A text that is not an entry: why.
 type Wrong = String;
 
 fn known_object(json: Json<'_>) -> Result<ObjectInfo, Wrong> {
@@ -303,7 +303,7 @@ fn parse(text: &[u8]) -> Result<Document, Wrong> {
 /// The objects that an entry refers to, and the keys that it implies, without the values in between.
 ///
 /// # Errors
-/// It is no entry.
+/// It is not an entry.
 pub fn entry_references(text: &[u8]) -> Result<(Vec<ObjectInfo>, Vec<Hash>), String> {
     references(parse(text)?.root())
 }
@@ -462,7 +462,7 @@ impl<'d> Values<'d> {
 /// Reads the text of an entry.
 ///
 /// # Errors
-/// Why the text is no entry.
+/// Why the text is not an entry.
 pub fn read_entry(text: &[u8]) -> Result<CachedTarget, String> {
     let document = parse(text)?;
     let root = document.root();

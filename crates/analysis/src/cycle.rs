@@ -29,6 +29,7 @@ pub struct CycleReport<'c> {
     /// All repositories.
     pub repositories: &'c RepoConfig,
     /// A parsed file that the analysis has read.
+    // A function, so that nothing is read for a report: files that analysis has not read are passed over.
     pub module: &'c dyn Fn(&RootPath) -> Option<Arc<Module>>,
 }
 
@@ -124,7 +125,7 @@ impl CycleReport<'_> {
     /// How to name the file or directory that has the name of a target, which probably is meant where a target names itself.
     fn hidden_source(&self, target: &NamedTarget) -> Option<String> {
         let root = &self.repositories.repositories.get(&target.repository)?.workspace_root;
-        // Read from the root directly and not as a task: the cycle is no result that is recorded.
+        // Read from the root directly and not as a task: the cycle is not a result that is recorded.
         let path = normal_path(&join(&target.module, &target.name));
         let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
         let Ok(Listing::Entries(entries)) = root.source.list(directory, true) else { return None };
@@ -221,6 +222,7 @@ impl CycleReport<'_> {
             }
             match node.kind() {
                 Kind::String => {
+                    // Compared first, since most strings are other words, and to read a name costs more.
                     let is_its_name = node.as_str() == Some(&*wanted.name);
                     if is_its_name && self.read(node, at).as_ref() == Some(wanted) {
                         return Some(path);

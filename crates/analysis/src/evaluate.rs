@@ -129,7 +129,7 @@ impl TargetRule {
     }
 }
 
-/// The error about a type of a target that is no name of a rule. `target`: as the reference names it.
+/// The error about a type of a target that is not a name of a rule. `target`: as the reference names it.
 pub fn no_rule_name(why: NameError, entry: &ModuleEntry, kind: Node<'_>, target: &str) -> Diagnostic {
     let step = format!("Parsing rule name {} for target {target} failed with:", whole_as_read(kind));
     let mut diagnostic = why.of_json(kind).below(&step).at(entry.location(Some("type")));

@@ -21,11 +21,14 @@ pub enum Finding {
 
 /// The first character of the names of files below a root, where they must not contain its location; it is followed by
 /// the number of the root, a slash, and the path.
+// A zero byte, which no path has: such a name is never taken for that of a file.
 const BELOW_ROOT: char = '\0';
 
 impl Finding {
     /// The findings of a target that was requested as `target`. Names of files are relative to their roots.
     pub fn of(target: &ConfiguredTarget, analysed: &AnalysedTarget, roots: &Roots) -> Vec<Finding> {
+        // The effective configuration, so that configurations with the same result have the same
+        // finding, which is kept once.
         let effective =
             || ConfiguredTarget { name: target.name.clone(), config: target.config.prune(&analysed.vars) };
         let warnings = || Finding::Warnings(effective(), relative(&analysed.warnings, roots));
@@ -111,6 +114,8 @@ impl Interned for Finding {
                 let export = Export::decode(&mut d)??;
                 d.is_done().then_some(Finding::Export(target, export))
             }
+            // Kinds of later versions: the run that mentions one is not good then, and the target
+            // is analysed again.
             _ => None,
         }
     }

@@ -8,6 +8,8 @@ use taut_value::{NamedTarget, quoted};
 use crate::Workspace;
 
 /// The rules for what a language makes, with other words for it. The first word is the one that rules have.
+// Data, in place of a measure of similarity: `cc_binary` and `program` have no letters in common
+// that would lead from one to the other.
 const KINDS: [(&str, &[&str]); 4] = [
     ("binary", &["binary", "program", "executable", "exe", "bin", "app"]),
     ("library", &["library", "lib", "shared", "static", "headers", "module", "package"]),
@@ -54,16 +56,19 @@ const FIELDS: [(&str, &[&str]); 13] = [
 pub(crate) fn field<'k>(name: &str, mut known: impl Iterator<Item = &'k str>) -> Option<&'static str> {
     let name = name.to_lowercase().replace(['-', ' '], "_");
     let (field, _) = FIELDS.iter().find(|(_, names)| names.contains(&name.as_str()))?;
+    // A field that the rule does not have would not help, however well the names fit.
     known.any(|known| known == *field).then_some(*field)
 }
 
 /// Module and name of the rules that are probably meant; several if only the language is missing.
 fn meant(module: &str, name: &str) -> Vec<(&'static str, &'static str)> {
     let name = name.to_lowercase();
+    // Before the words are looked at one by one: `test_suite` would otherwise be a test.
     if let Some((rule, _)) = OTHERS.iter().find(|(_, names)| names.contains(&name.as_str())) {
         return vec![("", rule)];
     }
     let module = module.to_lowercase();
+    // The module counts as words in front: `["cc", "program"]` and `cc_program` mean the same.
     let words: Vec<&str> = module
         .split(['/', '_', '-', ' '])
         .chain(name.split(['_', '-', ' ']))

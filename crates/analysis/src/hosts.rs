@@ -44,6 +44,7 @@ pub(crate) struct RuleHost<'h> {
     pub(crate) cx: &'h Cx,
     pub(crate) strings: &'h BTreeMap<Str, Value>,
     pub(crate) targets: &'h FieldTargets,
+    // By name and transition: an expression asks for a dependency by both.
     pub(crate) results: FxHashMap<(EntityName, Map), Rc<dyn Offer>>,
     pub(crate) tainted: &'h [Str],
     pub(crate) defined: DefinitionNames,

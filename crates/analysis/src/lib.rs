@@ -70,6 +70,7 @@ pub use workspace::{Workspace, module_file};
 /// Drops the values of analysis from memory, when it is over: execution needs none of them. What a message needs
 /// nevertheless is decoded, or computed again.
 pub fn release(build: &taut_engine::Build) {
+    // Hashes and traces stay: only values are dropped, and each can be decoded or computed again.
     build.release_values::<TargetRule>();
     build.release_values::<CacheEntryRule>();
     build.release_values::<ModuleRule>();

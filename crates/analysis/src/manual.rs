@@ -21,11 +21,13 @@ pub fn manual(rule: &str) -> Option<Manual> {
 }
 
 const TREE_NAME: (&str, &str) = ("name", "the path of the directory; \"\" if absent");
+// Shared by most rules, so that one field is described in one way everywhere.
 const ARGUMENTS: (&str, &str) =
     ("arguments_config", "the variables of the configuration that the fields see, written literally");
 const TAINTED: (&str, &str) =
     ("tainted", "strings that every target which depends on this one has to carry, too");
 
+// Here and not in `vocabulary`: texts for readers change more often than the language.
 impl Builtin {
     fn manual(self) -> Manual {
         match self {

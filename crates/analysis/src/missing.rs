@@ -141,6 +141,7 @@ impl DefinitionKind {
         name: &NamedTarget,
         others: impl Iterator<Item = &'n str>,
     ) -> Diagnostic {
+        // Built-in rules are named without a module, like rules of the root module.
         let is_builtin = self == DefinitionKind::Rule && name.module.is_empty();
         let builtin: Vec<&str> =
             if is_builtin { Builtin::NAMES.map(|(name, _)| name).into() } else { vec![] };
@@ -171,6 +172,7 @@ pub fn definition_file(
 ) -> Fail {
     if_missing(failure, file, |mut problem, meant| {
         problem.message = format!("{}{}", kind.unknown(), shown(name));
+        // The note about where the file was looked for says the same with a longer path.
         problem.notes.clear();
         let path = workspace.shown_file(file, &name.repository);
         let problem = problem.note(format!("there is no file {path}, which would define it"));

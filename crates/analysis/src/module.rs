@@ -67,6 +67,7 @@ impl ModuleEntry {
         if document.duplicates().is_empty() {
             return Diagnostics::none();
         }
+        // Of a key that is written twice the last definition counts, so its key is the place.
         let key = document.root().key_span(&self.name).expect("an entry exists in its module");
         let entry = Span { start: key.start, end: self.json().span().end };
         Diagnostic::of_duplicates(document, entry).collect()
@@ -86,6 +87,7 @@ impl ModuleEntry {
     pub fn position(&self) -> (usize, usize) {
         let document = &self.module.document;
         let start = document.root().key_span(&self.name).map_or(0, |key| key.start as usize);
+        // Counted when a message needs it: the position is in no hash and in no record.
         let before = &document.text()[..start];
         let line = before.rfind('\n').map_or(0, |end| end + 1);
         (before.matches('\n').count() + 1, before[line..].chars().count() + 1)

@@ -18,7 +18,7 @@ pub struct NameContext<'c> {
     pub module: &'c str,
 }
 
-/// Why a value is no name.
+/// Why a value is not a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NameError {
     /// What is wrong.
@@ -27,7 +27,7 @@ pub struct NameError {
     pub shown: String,
 }
 
-/// What is wrong with a value that is no name.
+/// What is wrong with a value that is not a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NameProblem {
     /// It has none of the forms that names have.
@@ -109,7 +109,7 @@ impl NameError {
         }
     }
 
-    /// The last message of the reference, about the value that is no name.
+    /// The last message of the reference, about the value that is not a name.
     pub fn in_reference(&self, value: &Value) -> String {
         invalid(&whole(value))
     }
@@ -166,7 +166,7 @@ const FORMS: &str = "a name has one of these forms:
 /// Reads a name from JSON.
 ///
 /// # Errors
-/// Why the text is no name.
+/// Why the text is not a name.
 pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<NamedTarget, NameError> {
     parse_name(&taut_expr::json_to_value(json), context)
 }
@@ -174,9 +174,11 @@ pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<Named
 /// Reads a name: `"t"`, `["m","t"]`, `["./","m","t"]`, `["@","r","m","t"]`, `["FILE",null,"f"]` and the like.
 ///
 /// # Errors
-/// Why the value is no name.
+/// Why the value is not a name.
 pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget, NameError> {
     let named = match value {
+        // A string is always a name of the module at hand, whatever it contains: there is no syntax
+        // within names.
         Value::String(name) => Ok(NamedTarget::new(context.repository.clone(), context.module, name.clone())),
         // A value of an expression: it was resolved where it was written.
         Value::Name(EntityName::Named(named)) => Ok(named.clone()),
@@ -250,6 +252,7 @@ fn with_repository(words: &[&str], context: NameContext<'_>) -> Option<String> {
     let bindings = &context.repositories.repositories.get(context.repository)?.bindings;
     let (local, module, name) = match words {
         ["@", local, name] => (*local, "", *name),
+        // As other build systems write it: `@repo//`.
         [local, module, name] => (local.trim_start_matches('@').trim_end_matches('/'), *module, *name),
         _ => return None,
     };

@@ -23,6 +23,8 @@ impl fmt::Display for Problem {
 
 impl Failure for Problem {
     fn hash(&self) -> Option<Hash> {
+        // Failures have hashes like values: a target that fails as before does not invalidate what
+        // has read its failure.
         Some(Hash(self.0.id()))
     }
 }
@@ -75,6 +77,7 @@ pub(crate) fn once(fail: Fail, name: impl FnOnce() -> String) -> Fail {
 /// The failure, with warnings that the reference gives before it.
 pub(crate) fn after_warnings(fail: Fail, warnings: &[Diagnostic]) -> Fail {
     let is_first = Cell::new(true);
+    // Warnings once, before the first error: in the reference they are written when they are found.
     settle(fail, |diagnostic| match is_first.replace(false) {
         true => diagnostic.after_warnings(warnings.iter()),
         false => diagnostic,
@@ -120,7 +123,7 @@ pub(crate) fn all<T>(results: impl IntoIterator<Item = Result<T, Fail>>) -> Resu
     if fails.is_empty() {
         return Ok(values);
     }
-    // A failure that is no error of a description (a cycle, an unreadable disk) comes first and alone.
+    // A failure that is not an error of a description (a cycle, an unreadable disk) comes first and alone.
     if let Some(other) = fails.iter().find(|fail| fail.downcast_ref::<Problem>().is_none()) {
         return Err(other.clone());
     }

@@ -52,6 +52,8 @@ impl RuleKind {
             (RuleKind::Builtin(Builtin::Configure), _, "target" | "config") => {
                 format!("Evaluating '{field}' failed with error:")
             }
+            // The names of two fields in the reference's messages are not those in targets files;
+            // kept, as logs are compared.
             (_, _, "sh -c") => "While evaluating sh:".to_owned(),
             (_, _, "dirs") => "While evaluating deps:".to_owned(),
             _ => format!("While evaluating {field}:"),
@@ -76,8 +78,10 @@ impl RuleKind {
         value: &Value,
         item: Option<&Value>,
     ) -> Option<String> {
+        // Whole, since the reference abbreviates no value in these messages.
         let found = whole(value);
         let entry = item.map_or_else(|| found.clone(), |item| format!("entry {}", whole(item)));
+        // By use first: a user-defined rule may have a field with the name of one of a built-in rule.
         Some(match (self, self.used(field), field) {
             (_, _, "arguments_config" | "flexible_config") => match item {
                 None => format!("Field {field} in {} {name} is not a list", self.of_target()),

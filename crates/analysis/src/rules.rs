@@ -89,6 +89,7 @@ async fn entry(
     kind: missing::DefinitionKind,
 ) -> Result<ModuleEntry, Fail> {
     let repository = workspace.repository(&name.repository)?;
+    // Rules and expressions have roots of their own: the three kinds of files need not lie in one tree.
     let (root, file) = match kind {
         missing::DefinitionKind::Rule => (&repository.rule_root, &repository.rule_file_name),
         missing::DefinitionKind::Expression => {
@@ -96,6 +97,7 @@ async fn entry(
         }
     };
     let module = module_file(root, &name.module, file);
+    // By part: other definitions in the file may change without a second compilation of this one.
     let found = cx.part(module.clone(), EntryPart(name.name.clone())).await;
     let found = found.map_err(|failure| {
         let failure = missing::definition_file(kind, name, workspace, &module, failure);
@@ -221,6 +223,8 @@ async fn imports(
             let failure = below(failure, || reading_expressions(kind, &shown));
             let written = entry.json().get("imports").and_then(|imports| imports.get(alias));
             settle(missing::named_at(failure, written, &import_of(entry, alias)), |diagnostic| {
+                // The error was located at the import by the line above, so a frame with the same
+                // place would repeat it.
                 if diagnostic.location == Some(import_of(entry, alias)) {
                     return diagnostic;
                 }
@@ -289,6 +293,7 @@ fn closure(entry: &ModuleEntry, keys: &[&str], imports: &Imports) -> Id {
             // Lengths come first, so that the end of a name is never taken for the beginning of what follows.
             pieces.extend((key.len() as u64).to_le_bytes());
             pieces.extend(key.as_bytes());
+            // Canonical, so that neither white space nor the order of keys is part of it.
             pieces.extend(json.canonical_hash());
         }
     }
@@ -318,7 +323,7 @@ impl Rule for RuleRule {
         self.compiled(name, cx).await.map_err(|failure| once(failure, shown))
     }
 
-    /// Documentation of a rule is no part of its hash; warnings are.
+    /// Documentation of a rule is not part of its hash; warnings are.
     fn content_hash(&self, DefinitionName(name): &DefinitionName, rule: &Arc<UserRule>) -> Option<Hash> {
         // Imports count by their closures, not by their names.
         let keys: Vec<&str> =
@@ -556,6 +561,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
         let message = format!("{message} {} is no target field", quoted(&field));
         let path = rule.entry.path().key("config_transitions").key(field);
         let known = rule.target_fields.iter().chain(rule.implicit.keys()).chain(rule.anonymous.keys());
+        // The reference lists every transition here, not only the wrong one.
         let all: Vec<&str> = rule.transitions.keys().map(|field| field.as_str()).collect();
         let reference = format!(
             "Config transitions has to be a map from target fields to transition expressions, but found [{}]",

@@ -67,6 +67,7 @@ impl<'s> Scope<'s> {
             RuleKind::User(rule) => {
                 let fields = [&rule.target_fields, &rule.string_fields, &rule.config_fields];
                 let fields = fields.into_iter().flatten().map(|field| field.as_str());
+                // Not the implicit and anonymous fields: a target cannot set those.
                 scope.warn_unknown(COMMON.iter().copied().chain(fields));
             }
         }

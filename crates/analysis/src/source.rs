@@ -17,6 +17,7 @@ use crate::{
     problem::{below, fail, settle},
 };
 
+// A source depends on no variable, so one result serves all configurations.
 fn analysed(stage: Map, defined: DefinitionNames) -> AnalysedTarget {
     AnalysedTarget {
         result: TargetResult::of_artifacts(stage),
@@ -42,6 +43,7 @@ pub(crate) async fn listing(
     path: &str,
 ) -> Result<ListingRead, Fail> {
     let root = &workspace.repository(&named.repository)?.workspace_root;
+    // The root directory has the empty path in keys, so each directory has one key.
     let place = RootPath { root: root.name, path: if path == "." { Str::default() } else { path.into() } };
     // By facets: a target that names one file is not invalidated by others that come and go beside it.
     let listing = cx.facets::<DirRule>(vec![place]).await.pop().expect("one answer for one question")?;
@@ -68,7 +70,7 @@ fn in_repository(named: &NamedTarget) -> String {
     }
 }
 
-/// A description of the repository without a name in which there are neither links nor what is no file or directory.
+/// A description of the repository without a name in which links and entries of other special kinds are ignored.
 pub const WITHOUT_SPECIAL: &str = r#"{"main": "", "repositories": {"": {"repository": {"type": "file", "path": ".", "pragma": {"special": "ignore"}}}}}"#;
 
 /// What to do about an entry that makes its directory unreadable.
@@ -364,6 +366,7 @@ fn nearest<'n>(path: &str, last: usize, names: impl Iterator<Item = &'n str> + C
 
 /// Why there is no directory at a path, if one of its components is something else.
 async fn absent(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str) -> Option<String> {
+    // From the top down, so that the first component that is wrong is the one that is named.
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     for end in ends {
         let (above, name) = path[..end].rsplit_once('/').unwrap_or(("", &path[..end]));
@@ -383,7 +386,7 @@ async fn absent(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str)
 
 async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     let entries = listing(workspace, cx, named, &named.module).await?;
-    // A directory that is not there has no matches, which is no error.
+    // A directory that is not there has no matches, which is not an error.
     let Listing::Entries(entries) = &**entries.whole() else {
         return Ok(analysed(Map::default(), DefinitionNames::default()));
     };
@@ -458,6 +461,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         let path = directories[contents.len()].clone();
         let entries = listing(workspace, cx, named, &path).await?;
         if let Some(id) = entries.at(Listing::facet_of_itself()).id_of_all_below() {
+            // The first directory with this id is read, later ones refer to it.
             let same = *first.entry(id).or_insert(contents.len());
             if same < contents.len() {
                 contents.push(Directory::Same(same));
@@ -481,7 +485,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
                 }
             }
         } else if contents.is_empty() {
-            // A directory further below may have been removed since the one above was read, which is no error here.
+            // A directory further below may have been removed since the one above was read, which is not an error here.
             let why = absent(workspace, cx, named, &top).await;
             let why = why.unwrap_or_else(|| format!("there is no directory {top}"));
             let name = EntityName::Named(named.clone()).to_json();
@@ -492,6 +496,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     }
     let trees = trees_of(contents);
     let mut defined = DefinitionNames::default();
+    // The top comes last: it is the artifact of the target, and the others are part of it.
     let trees = trees.into_iter().rev().map(|tree| defined.tree(cx, tree));
     let top = trees.last().expect("at least the top");
     let stage = [(named.name.clone(), Value::artifact(top))].into_iter().collect();

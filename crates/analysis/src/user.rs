@@ -59,6 +59,8 @@ pub(crate) async fn evaluate(
         })
     })?;
     let mut scope = Scope::new(workspace, cx, target, named, entry, RuleKind::User(rule.clone()))?;
+    // Taken before the scope is moved: an error of the target is reported beside its warnings, as
+    // the reference does.
     let warnings = scope.warnings.clone();
     // The reference reads the variables before it begins with the analysis, and says both.
     let read =
@@ -101,6 +103,7 @@ async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedT
     evaluation.scope = Some(&scope);
     evaluation.reach_declared().await?;
     evaluation.reach_anonymous().await?;
+    // After all dependencies: those of anonymous fields count as well.
     evaluation.check_taint(&scope.tainted, Some(entry))?;
     // Only now, since the value of a string field may depend on the results of dependencies.
     for field in &rule.string_fields {
@@ -168,6 +171,7 @@ pub(crate) async fn anonymous(
     }
     let mut targets = FieldTargets::new();
     for field in &rule.target_fields {
+        // Every field of a node is a list of nodes (`Node::new_abstract`), so nothing is lost by the filter.
         let nodes = node.target_fields.get(field).and_then(Value::as_list).cloned().unwrap_or_default();
         let below = nodes.iter().filter_map(Value::as_node).map(|node| {
             EntityName::Anonymous(AnonymousTarget {
@@ -366,6 +370,7 @@ impl<'e> Evaluation<'e> {
                 // A message of the rule's author is for the author of the target: the
                 // location of the target comes first.
                 let raised = diagnostic.location.replace(scope.written.entry.location(None));
+                // The rules in the binary have no file that a user could open.
                 let raised = raised.filter(|_| !self.is_in_the_box());
                 diagnostic.notes.extend(raised.map(|raised| Note::at("the rule says so here", raised)));
             }
@@ -404,6 +409,8 @@ impl<'e> Evaluation<'e> {
     fn origins(&self, involved: &[(String, Value)]) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, value) in involved {
+            // By value, since the expression has lost where its parts came from; several
+            // dependencies may offer the same.
             let offers = |reached: &&TransitionDep| {
                 let result = reached.dep.result();
                 [&result.artifacts, &result.runfiles, &result.provides]
@@ -582,7 +589,7 @@ impl<'e> Evaluation<'e> {
         fail(self.attributed(diagnostic.suggest(meant).at(location)))
     }
 
-    /// The error for a provider that is no list of nodes.
+    /// The error for a provider that is not a list of nodes.
     fn no_nodes(&self, field: &Str, anonymous: &AnonymousField, dep: &Dep, found: &Value) -> Fail {
         let provider = anonymous.provider.as_str();
         let text = whole(found);
@@ -616,6 +623,7 @@ impl<'e> Evaluation<'e> {
         else {
             return Ok(());
         };
+        // An anonymous target has no definition: what is to be changed is its rule.
         let (own, dep) = (entry.unwrap_or(&self.rule.entry), &reached.dep);
         let diagnostic = crate::written::not_tainted(own, tainted, &dep.name, dep.tainted());
         Err(fail(if entry.is_some() { diagnostic } else { self.attributed(diagnostic) }))

@@ -18,6 +18,7 @@ pub(crate) enum Builtin {
 }
 
 impl Builtin {
+    // One table for both directions, so that a name cannot be accepted and not be shown.
     pub(crate) const NAMES: [(&str, Builtin); 9] = [
         ("export", Builtin::Export),
         ("install", Builtin::Install),

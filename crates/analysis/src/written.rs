@@ -81,6 +81,7 @@ impl<'s> Written<'s> {
 
     /// An error at a field.
     pub(crate) fn problem(&self, field: &str, message: impl Into<String>) -> Diagnostic {
+        // A field that is not there has no place; then the definition is the place.
         let location = self.entry.location(self.json(field).is_some().then_some(field));
         let problem = Diagnostic::error(message).at(location);
         self.misspelt_in(field).iter().map(as_note).fold(problem, Diagnostic::note)
@@ -114,12 +115,16 @@ impl<'s> Written<'s> {
                 Kind::Object => pending.extend(
                     node.entries()
                         .rev()
+                        // The type of a construct is a word of the language, never the value that
+                        // is looked for.
                         .filter(|(key, _)| *key != "type")
                         .map(|(key, node)| (path.key(key), node)),
                 ),
                 kind => {
                     let like = match value {
                         Value::String(text) => node.as_str() == Some(text.as_str()),
+                        // Cheap tests first: to make a value of each node that is looked at would
+                        // copy the field many times.
                         Value::List(list) => kind == Kind::List && list.len() == node.len(),
                         _ => kind != Kind::List,
                     };

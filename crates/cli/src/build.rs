@@ -230,6 +230,7 @@ impl Pass for RunningCall<'_> {
         let delivery = Delivery { store: &self.open.store, results, owner: &owner, o: &o.results, log };
         let exit = results::deliver(&delivery, self.destination, &*self.open.messages)?;
         if self.open.call.name == Name::Just {
+            // The reference does so. Nothing that taut builds needs it.
             session.put_cached_exports_together(analysed);
         }
         voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);

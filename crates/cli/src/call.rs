@@ -79,6 +79,7 @@ impl<'c> BuildCall<'c> {
         let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
         let first = Some(interruption.reported(self.request(&roots))?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
+        // From here on events are written; those before are in the buffer of the log.
         reporting.keep_in(&store);
         let again = Reproduction::of_call(std::env::args());
         let context = BuildContext::of_call(&of, &o.results, &store, again);
@@ -216,6 +217,7 @@ pub(crate) fn sinks(
     reporting: &Reporting,
 ) -> Arc<dyn Sink> {
     let mut all: Vec<Arc<dyn Sink>> = own.into_iter().collect();
+    // After the messages: a line of progress must not come before the message about the same event.
     all.push(progress.clone());
     all.extend(reporting.sinks());
     Arc::new(all)

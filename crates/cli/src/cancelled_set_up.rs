@@ -12,7 +12,7 @@ use taut_setup::Cancellation;
 static SET_UP: Mutex<Option<Cancellation>> = Mutex::new(None);
 
 /// Runs a task of a set-up, which a signal ends. If one does, this does not return: the thread that handles the signal ends the
-/// process, and what was not finished then is no error to be reported.
+/// process, and what was not finished then is not an error to be reported.
 pub(crate) fn until_signal<T>(cancellation: Cancellation, task: impl FnOnce() -> T) -> T {
     let set = |cancellation| *SET_UP.lock().unwrap_or_else(PoisonError::into_inner) = cancellation;
     set(Some(cancellation.clone()));

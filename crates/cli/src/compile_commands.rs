@@ -72,7 +72,7 @@ pub(crate) fn views(name: Name, stores: &options::Stores) -> Result<PathBuf, Exi
     build_root(name, stores).map(|root| root.join(VIEWS)).map_err(|_| Exit::Environment)
 }
 
-/// The root of the main repository; of one that is no directory, the working directory.
+/// The root of the main repository; of one that is not a directory, the working directory.
 fn workspace(request: &Request) -> PathBuf {
     let main = request.repositories.repositories.get(&request.repositories.main);
     let root = main.and_then(|main| main.workspace_root.directory()).map(Path::to_owned);
@@ -134,7 +134,9 @@ impl CommandsClient for Running<'_> {
     ) -> Result<Exit, Undelivered<Exit>> {
         let log = self.open.call.log;
         let database = Database { commands, request, store: &self.open.store, views: &self.views, log };
+        // Before the file, so that a command never names a directory that is not complete.
         database.fill_views(built)?;
+        // The root of the workspace is where editors and clang tools look for the file.
         let place = self.o.output.clone().unwrap_or_else(|| workspace(request).join(FILE));
         text_file::write_or_print(&place, &database.text(), log)?;
         if place.as_os_str() != "-" {
@@ -172,6 +174,7 @@ impl Database<'_> {
         };
         let directory = Dir::made_of_user(views).map_err(failed)?;
         let objects = built.iter().map(|(path, built)| (path.as_str(), built.info));
+        // Nothing is pruned: an editor may still use a view of an earlier call, whose commands it has read.
         install(store, objects, &directory, VIEWS, false).map_err(|error| {
             let objects = built.iter().map(|(_, built)| &built.info);
             undelivered(&error, message(error.to_string()), Exit::Environment, store, objects, log)
@@ -217,6 +220,8 @@ impl Database<'_> {
         w.list(|w| {
             for command in &self.commands.commands {
                 w.object(|w| {
+                    // The list form of the format (clang's "JSON Compilation Database"), since it
+                    // needs no quoting by rules of a shell.
                     w.key("arguments").strings(&command.arguments);
                     w.key("directory").string(&directory);
                     w.key("file").string(&command.file);

@@ -2,7 +2,7 @@
 //!
 //! The scripts know nothing of the command line. They pass on the words before the cursor, so that what is offered comes from
 //! the definition that words are parsed by, and names of targets from the targets file of one module. A question is
-//! answered without the store and the engine. An error is no answer: then nothing is offered.
+//! answered without the store and the engine. An error is not an answer: then nothing is offered.
 
 mod actions;
 mod bash;

@@ -72,6 +72,7 @@ pub(crate) fn diagnostic_as_json(diagnostic: &Diagnostic, renderer: &mut Rendere
                 });
             }
         });
+        // The text as it is shown, for programs that only pass it on.
         w.key("rendered").string(rendered);
     });
     writer.finish()
@@ -88,6 +89,7 @@ fn location(w: &mut JsonWriter, location: Option<&Location>, renderer: &mut Rend
         let path = match &at.place {
             LocationPart::Value(path) => Some(("value", path)),
             LocationPart::Key(path) => Some(("key", path)),
+            // A file that is not JSON has no paths; its place is in lines and columns below.
             LocationPart::File | LocationPart::Text(_) => None,
         };
         if let Some((part, path)) = path {

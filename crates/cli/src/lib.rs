@@ -85,6 +85,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
     if name == Name::Taut && words.len() == 2 && words[1] == "--version" {
         return print(version::line().as_bytes()).code();
     }
+    // Before the parser: the words are those of an unfinished call, which is not to be judged.
     if name == Name::Taut && words.get(1).is_some_and(|word| word == completion::COMMAND) {
         return completion::complete(&words[2..]).code();
     }
@@ -165,6 +166,7 @@ fn dispatch(name: Name, command: Command) -> Exit {
             with_log(name, &options.log, |log| add_to_cas::run(name, &options, log))
         }
         Command::Gc(options) => with_log(name, &options.log, |log| gc::run(name, &options, log)),
+        // In the command line, since the reference has them; hidden on pages of help (`options::page`).
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
         Command::Setup(o) => with_log(name, &o.log, |log| repository_commands::set_up(&o, false, log)),

@@ -66,7 +66,7 @@ pub struct Log {
     is_display_over: AtomicBool,
     /// Diagnostics for programs, as JSON, and the file for them.
     collected: Option<(PathBuf, Mutex<Vec<String>>)>,
-    /// The texts of files that are no files of the system, by their paths in messages.
+    /// The texts of files that are not files of the system, by their paths in messages.
     root_texts: Mutex<Option<RootTexts>>,
     /// The messages since [`Log::record`].
     record: Mutex<Option<Vec<Message>>>,
@@ -216,7 +216,7 @@ impl Log {
         *self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(texts);
     }
 
-    /// The text of a file in a root that is no directory, by its path in messages.
+    /// The text of a file in a root that is not a directory, by its path in messages.
     pub(crate) fn root_text(&self, file: &str) -> Option<Arc<str>> {
         let texts = self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         texts.and_then(|texts| texts(file))
@@ -270,7 +270,7 @@ impl Log {
 
     /// Collects a message that is shown in another form.
     pub(crate) fn note(&self, level: Level, name: Option<&str>, text: &str) {
-        // Messages below are no diagnostics.
+        // Messages below are not diagnostics.
         if level <= Level::Warn && self.is_collecting() {
             let severity = if level == Level::Error { Severity::Error } else { Severity::Warning };
             self.collect(diagnostics_file::message_as_json(severity, name, text.trim_end_matches('\n')));

@@ -29,6 +29,7 @@ pub(crate) fn run(o: &Man) -> Exit {
 fn write(directory: &Path) -> taut_sys::Result<()> {
     let section = Dir::made_of_user(directory)?.make_all("man1")?;
     for (name, text) in pages() {
+        // Replaced at once, so that a reader of an older page never sees half of a new one.
         section.at(&name).replace(text.as_bytes())?;
     }
     Ok(())
@@ -75,9 +76,12 @@ fn of_command(page: &Page) -> String {
 
 /// Title, name and form of a command.
 fn beginning(page: &Page) -> String {
+    // Pages of subcommands are named like those of git: `man taut-build`.
     let name = page.name.replace(' ', "-");
     let form = page.usage.strip_prefix(&page.name).unwrap_or_default();
     format!(
+        // Without a date: the page is the same whenever it is made. The form of the NAME section is
+        // what `mandb` indexes.
         ".TH {} 1 \"\" \"taut {}\" \"taut\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n\\fB{}\\fR{}\n",
         escaped(&name.to_uppercase()),
         env!("CARGO_PKG_VERSION"),

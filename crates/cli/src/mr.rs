@@ -80,6 +80,7 @@ pub(crate) fn is_called(word: Option<&OsString>) -> bool {
 
 /// Runs one call. Returns the exit code.
 pub(crate) fn run(words: &[OsString]) -> i32 {
+    // There is no log yet: where messages go is known only when the rc files have been read as well.
     let line = match command_line::parse(words) {
         Ok(line) => line,
         Err(NoCall::Help(text)) => return print(text.as_bytes()).code(),
@@ -92,6 +93,7 @@ pub(crate) fn run(words: &[OsString]) -> i32 {
             return MrExit::Arguments.code();
         }
     };
+    // Before the rc files: a wrong one must not keep the version from being printed.
     if line.subcommand == Subcommand::Version {
         return print(version::text(Name::Just).as_bytes()).code();
     }
@@ -257,6 +259,7 @@ impl Call {
             MrExit::Generic
         };
         let root = &self.settings.build_root;
+        // The lock of the repositories before that of the store: every call takes them in this order.
         let cache = Cache::open(root).map_err(|error| failed(error.to_string()))?;
         let store = Store::open(root, taut_digest::HashFunction::GitSha1);
         Ok(BuildRoot { store: store.map_err(|error| failed(error.to_string()))?, cache })
@@ -364,6 +367,7 @@ impl Call {
             None => (None, words),
         };
         let subcommand = first.as_deref();
+        // What the build tool accepts is known by subcommand; of any other word, nothing is passed on.
         let takes = AcceptedOptions::of(subcommand.unwrap_or_default());
         let mut root = None;
         let mut set_up = None;

@@ -101,6 +101,7 @@ pub enum Command {
 impl Command {
     /// The options about analysis, of the subcommands that have them.
     fn analysis_mut(&mut self) -> Option<&mut Analysis> {
+        // By variant, since clap's derived structures share no trait.
         Some(match self {
             Command::Describe(o) => &mut o.analysis,
             Command::Analyse(o) => &mut o.analysis,

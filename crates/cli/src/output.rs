@@ -1,7 +1,7 @@
 //! What actions wrote to their standard output and error, shown in bounded memory: read from the store piece by piece.
 //!
 //! The reference shows all of it. Under the name `taut`, of a long output its first and last lines are shown, of a long line
-//! its ends, and how to see the rest; of an output that is no text only its size; of a line that a command wrote again and
+//! its ends, and how to see the rest; of an output that is not a text only its size; of a line that a command wrote again and
 //! again, as progress is shown on a terminal, what it came to.
 
 use std::{

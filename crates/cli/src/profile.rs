@@ -64,6 +64,7 @@ impl Profile {
         log: &Log,
     ) -> Option<Arc<Profile>> {
         let path = analysis.profile.clone()?;
+        // A property without a colon is an error, which is reported elsewhere.
         let split = |property: &String| {
             property.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned()))
         };
@@ -109,6 +110,8 @@ impl Profile {
             if let Some(time) = seen.build_stop {
                 w.key("build stop time").integer(time);
             }
+            // Keys are sorted by their names, as the reference's library writes objects; so target
+            // and configuration are apart.
             if let Some((_, configuration)) = &seen.target {
                 w.key("configuration").value(&Value::Map(configuration.clone()), JsonMode::All);
             }
@@ -164,6 +167,7 @@ impl Action {
             if !as_reference && self.has_fetched() {
                 w.key("downloading").number(ran.downloading.as_secs_f64());
             }
+            // The time of a cached action is that of another call.
             if !self.cached {
                 w.key("duration").number(ran.duration.as_secs_f64());
             }

@@ -33,7 +33,7 @@ const FRAME_INTERVAL: Duration = Duration::from_millis(100);
 // An estimate goes through all that is left, and one that changes more often cannot be read.
 const ESTIMATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Answers of servers that take this long are shown: a slow one is no event.
+/// Answers of servers that take this long are shown: a slow one is not an event.
 const MIN_SHOWN_WAIT: Duration = Duration::from_secs(3);
 
 /// The part of the remaining actions whose durations have to be known for an estimate: three of four.

@@ -119,6 +119,7 @@ struct Servers<'s> {
 impl Servers<'_> {
     fn number(&mut self, text: &str, executes: bool) -> Result<usize, String> {
         let client = client(text, self.stores, executes)?;
+        // Two spellings of an address are two servers: that costs a connection, and no result is wrong.
         let (id, name) = (id(text, self.stores), Arc::from(client.name.as_str()));
         if let Some(number) = self.numbers.get(&id) {
             return Ok(*number);

@@ -21,6 +21,7 @@ pub struct Built {
 /// A target in a configuration, without variables that are null. Of a configuration of more than `limit` bytes
 /// only so many levels are shown as fit; what is below them is `*`.
 pub fn configured(name: &EntityName, configuration: &Map, limit: usize) -> String {
+    // To a target, a variable that is null and one that is not set are the same.
     let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
     let set = Value::Map(set.map(|(variable, value)| (variable.clone(), value.clone())).collect());
     format!("[{},{}]", name.to_json(), set.to_json_abbreviated(limit))
@@ -75,6 +76,7 @@ pub fn artifacts(heading: &str, built: &[Built], omitted_runfiles: usize) -> Str
 /// The result of a target or of the inputs of an action, as `analyse` shows it.
 pub fn result_of(subject: &str, artifacts: &Map, provides: &Map, runfiles: &Map) -> String {
     let mut text = format!("Result of {subject}: {{");
+    // The reference expands one level more of what is provided.
     let parts = [("artifacts", artifacts, 1), ("provides", provides, 2), ("runfiles", runfiles, 1)];
     for (place, (name, map, levels)) in parts.into_iter().enumerate() {
         text.push_str(if place == 0 { "\n  " } else { ",\n  " });
@@ -155,6 +157,7 @@ pub fn dump_artifacts(built: &[Built]) -> String {
 /// An object as dumps have it.
 pub fn object(w: &mut JsonWriter, object: &ObjectInfo) {
     w.object(|w| {
+        // In alphabetical order, as the reference's JSON library writes keys.
         w.key("file_type").string(object.object_type.as_str());
         w.key("id").string(object.digest.hash.to_hex());
         w.key("size").integer(object.digest.size);
@@ -168,6 +171,7 @@ pub fn heads_of_output(command: &str, stdout: bool, stderr: bool) -> (String, St
         (false, false) => Default::default(),
         (true, false) => (format!("Stdout of command {command}\n"), String::new()),
         (false, true) => (String::new(), format!("Stderr of command {command}\n")),
+        // With both streams there is one heading and two labels, otherwise the label is part of the heading.
         (true, true) => (format!("Output of command {command}\nStdout:\n"), "\nStderr:\n".to_owned()),
     }
 }

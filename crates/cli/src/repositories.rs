@@ -54,6 +54,7 @@ pub(crate) struct Context {
 /// workspace, if it is not to be searched for.
 pub(crate) fn anchors(cwd: &Path, workspace: Option<PathBuf>) -> Anchors {
     Anchors {
+        // Without a workspace, locations relative to it are passed over.
         workspace: workspace.or_else(|| find_workspace_root(cwd).ok()),
         home: home(),
         cwd: cwd.to_owned(),
@@ -100,6 +101,7 @@ pub(crate) fn options(context: &Context) -> Options {
         transfers: transfers(context),
         server: context.server.clone().map(|server| server as Arc<dyn Server>),
         backs_up: false,
+        // Read here, as only this crate reads the environment: `setup` gets it as a value.
         environment: std::env::vars_os().collect(),
     }
 }

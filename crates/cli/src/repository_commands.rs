@@ -49,6 +49,7 @@ pub(crate) fn fetch(o: &FetchRepositories, log: &Arc<Log>) -> Exit {
     with(&o.repositories, &o.server, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let Prepared { context, store, cache, description } = call.prepare(log)?;
+        // Before anything is fetched: otherwise the error would come after minutes of transfers.
         if o.backup_to_remote && context.server.is_none() {
             log.say(Level::Error, "--backup-to-remote: no server is named\nhelp: -r HOST:PORT names one");
             return Ok(Exit::Environment);
@@ -90,6 +91,7 @@ pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
         let messages = Messages::new(log, String::new());
         let session = Session::new(&options, &store, &cache, &messages);
         let request = Request { main, all: o.all, without_root: false };
+        // Servers may not answer for a long time, so a signal has to end the question.
         match until_signal(session.cancellation(), || session.status(&description, &request, o.outdated)) {
             Ok(mut status) => {
                 let Ok(build) = build_of(&call.rc, log) else { return Ok(Exit::Syntax) };
@@ -109,6 +111,7 @@ pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
 fn build_of(rc: &Rc, log: &Log) -> Result<BuildOptions, Exit> {
     let launcher = rc.local_launcher.as_ref().map(|words| Value::list(words.iter().map(Value::string)));
     let execution = Execution {
+        // As the option has it, a JSON text: from there on it takes the same way as one of a command line.
         local_launcher: launcher.map(|launcher| launcher.to_json()),
         remote_execution_property: rc.properties.clone(),
         ..Execution::default()
@@ -185,6 +188,7 @@ fn with(
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let (local_build_root, server) = (repositories.local_build_root.clone(), server.clone());
     let stores = Stores { local_build_root, server, ..Stores::default() };
+    // First of all: an option about servers that is wrong is an error even if no server is needed.
     if let Some(text) = wrong_about_servers(&stores, log) {
         log.say(Level::Error, text);
         return Exit::Environment;
@@ -197,6 +201,7 @@ fn with(
         Err(error) => return report_error(&error, log),
     };
     let call = Call { workspace, rc, repositories };
+    // From here on a signal ends the call in an orderly way; before, there is nothing to clean up.
     let _ = Interruption::watch(log);
     run(&call).unwrap_or_else(|error| report_error(&error, log))
 }

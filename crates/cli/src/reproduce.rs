@@ -85,6 +85,7 @@ impl Reproduction {
         let (words, rest) = self.whole.as_ref()?;
         let shown = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
         let mut digits = id.to_hex();
+        // As many digits as messages show, which is enough for `--rerun`.
         digits.truncate(ID_DIGITS);
         let rest = if rest.is_empty() { String::new() } else { format!(" {}", shown(rest)) };
         Some(format!("{} --rerun %{digits}{rest}", shown(words)))

@@ -131,6 +131,7 @@ fn request_once(
             has_rules: analysis.has_typed_names,
             dialect: analysis.dialect(),
         },
+        // An empty path means no file, as in the reference.
         config: analysis.config.clone().filter(|path| !path.as_os_str().is_empty()),
         defines: analysis.defines.clone(),
         target: target.to_vec(),
@@ -236,6 +237,7 @@ fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Optio
         (Number::ActionTimeout, execution.action_timeout == Some(0)),
     ];
     let cache_timeout = (Number::RemoteCacheTimeout, execution.remote_cache_timeout == Some(0));
+    // In the order in which the reference looks at them: of several that are zero, it reports the first.
     let numbers = numbers.into_iter().chain(attempts(stores)).chain([cache_timeout]);
     first_zero(numbers)
 }

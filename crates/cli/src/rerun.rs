@@ -52,6 +52,7 @@ pub(crate) fn run(
     let cwd = normal_path(&action.cwd);
     let above = |path: &Str| path.rsplit_once('/').map(|(above, _)| above.to_owned());
     let directories = action.out_dirs.iter().map(|path| path.to_string());
+    // As for an action of a build: the directories of outputs are there before the command starts.
     let directories = directories.chain(action.outs.iter().filter_map(above)).chain([cwd.clone()]);
     for directory in directories.filter(|directory| directory != ".") {
         dir.make_all(&directory).map_err(|error| failed(&error))?;
@@ -70,6 +71,7 @@ pub(crate) fn run(
     };
     let (out, err) = (std::io::stdout(), std::io::stderr());
     let streams = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
+    // A person will look at the files, so they have the rights that the person's shell gives to files.
     let processes = Processes::new(HelperStart::this_program().keep_umask());
     let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
     let exit = block_on(running).map_err(|error| failed(&error))?;

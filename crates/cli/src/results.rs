@@ -47,12 +47,14 @@ pub(crate) fn undelivered<'b>(
     built: impl IntoIterator<Item = &'b ObjectInfo>,
     log: &Arc<Log>,
 ) -> Undelivered<Exit> {
+    // What is damaged is discarded, so that the next try makes it again instead of finding it.
     if matches!(error, taut_store::Error::Missing(_)) {
         for object in built {
             // An error here is ignored; the first error is the one to report.
             let _ = store.discard_unsound(object);
         }
         let log = log.clone();
+        // Not reported yet: another try may succeed, and then there was no error.
         return Undelivered::Lost(Box::new(move || {
             log.say(Level::Error, text);
             exit
@@ -137,6 +139,7 @@ fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> V
     let mut all: Vec<Built> = (results.artifacts.iter().chain(more))
         .map(|(path, built)| Built { path: place(path), object: built.info, failed: built.failed })
         .collect();
+    // Artifacts and runfiles come in two sorted lists; the reference prints one.
     all.sort_by(|a, b| a.path.cmp(&b.path));
     all
 }
@@ -145,6 +148,7 @@ fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> V
 fn path_of_wrong<'r>(error: &taut_store::Error, results: &'r Results) -> Option<&'r str> {
     let taut_store::Error::WrongAtServer { object, .. } = error else { return None };
     let mut all = results.artifacts.iter().chain(&results.runfiles);
+    // By the hash alone: the same content may be a file in one place and an executable in another.
     let found = all.find(|(_, built)| built.info.digest.hash == object.digest.hash);
     found.map(|(path, _)| path.as_str())
 }
@@ -164,6 +168,7 @@ pub(crate) fn put(
         Exit::BuildFailure
     };
     let paths = results.artifacts.iter().chain(&results.runfiles).map(|(path, _)| path.as_str());
+    // Several targets may be requested together without being installed together.
     if let [one, others @ ..] = &ambiguous(paths)[..] {
         let more = if others.is_empty() { String::new() } else { format!(" (and {} more)", others.len()) };
         return Err(Undelivered::Stopped(failed(format!(

@@ -247,7 +247,7 @@ struct RootBuilds {
     options: BuildOptions,
     is_cached: bool,
     interruption: Option<Interruption>,
-    /// Whether roots that are lost are made again, so that this is no failure yet.
+    /// Whether roots that are lost are made again, so that this is not a failure yet.
     repairs: bool,
     /// Whether a build found that something of a root is lost.
     has_lost_roots: Mutex<bool>,

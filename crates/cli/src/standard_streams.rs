@@ -10,7 +10,7 @@ use crate::{
     tool_name::Name,
 };
 
-/// Writes requested data to standard output. That a reader closed it is no failure. Any
+/// Writes requested data to standard output. That a reader closed it is not a failure. Any
 /// other error is one, since the data is what the call was for.
 pub(crate) fn print(bytes: &[u8]) -> Exit {
     let mut out = std::io::stdout().lock();
@@ -25,7 +25,7 @@ pub(crate) fn print(bytes: &[u8]) -> Exit {
     }
 }
 
-/// How many columns a line on standard output has; `None` if that is no terminal, or does not know.
+/// How many columns a line on standard output has; `None` if that is not a terminal, or does not know.
 pub(crate) fn columns_of_output() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)

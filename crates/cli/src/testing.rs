@@ -52,7 +52,7 @@ fn go(o: &options::Test, call: BuildCall<'_>) -> Result<Exit, Exit> {
     let (open, mut caller) = call.open(false)?;
     let messages = Arc::new(WithoutTests { messages: open.messages.clone(), actions: Mutex::default() });
     let sink = call::sinks([messages.clone() as Arc<dyn Sink>], &open.progress, call.reporting);
-    // What one test needs is no matter of the others.
+    // What one test needs is not a matter of the others.
     let options = BuildOptions { keep_going: true, ..open.options(None)? };
     let again = Reproduction::of_call(std::env::args());
     let root = build_root_option(&o.build.stores).unwrap_or_default();
@@ -139,6 +139,7 @@ impl ClosureClient for Running<'_> {
 
     fn built(&mut self, session: &Session, request: &Request, failure: Option<&BuildFailure>, is_last: bool) {
         self.open.built(session, request, failure, is_last);
+        // The last build counts: an earlier one was for a try that was given up.
         self.is_incomplete = failure.is_some();
     }
 }
@@ -180,6 +181,7 @@ impl TestClient for Running<'_> {
         // Before the summary, which is the last line.
         self.display = None;
         let log = self.log().clone();
+        // A report about tests of which some did not run to their end would be taken for a complete one.
         self.open.interruption.check()?;
         if let Some(path) = &self.o.junit {
             let text = junit::text(&reports, &self.lines, &self.open.store);
@@ -195,6 +197,7 @@ impl TestClient for Running<'_> {
 fn name_of(test: &Test, configuration: &Map, log: &Log) -> String {
     let origin = Origin {
         target: Value::Name(test.target.name.clone()),
+        // Names of targets are made from origins, which have a number of an action; it is not shown here.
         subtask: 0,
         config: test.target.config.map().clone(),
     };

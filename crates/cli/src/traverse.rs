@@ -45,6 +45,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     request::check(&o.common, &o.stores, &o.execution, log)?;
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
+    // Before the build root is opened: a wrong graph leaves nothing behind.
     let (named, wanted) = read_graph(o, log)?;
     let label = o.graph_file.display();
     let analysis = options::Analysis::default();
@@ -82,6 +83,8 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let display = Display::start(&progress, log, None);
     let built = session.build(&wanted);
     drop(display);
+    // The engine is closed before the outcome is reported: messages look nothing up in it, since
+    // the graph has all origins.
     session.close();
     messages.executed(&*graph);
     interruption.reported(interruption.check())?;

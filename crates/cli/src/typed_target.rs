@@ -53,7 +53,7 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
     if problem.message.starts_with(NO_SOURCE) {
         let problem = no_source(problem, request, target);
         match words {
-            // Each was taken for a target, since the first is no module.
+            // Each was taken for a target, since the first is not a module.
             [module, name] if request.targets.iter().len() > 1 && is_plain(module) && is_plain(name) => {
                 problem.note(format!(
                     "two words can also be a module and a target in it, but there is no module {}",
@@ -76,6 +76,7 @@ fn is_plain(word: &str) -> bool {
 
 /// The target of the request that a problem is about: of several, the one whose name the message begins with.
 fn meant<'r>(problem: &Diagnostic, request: &'r Request) -> &'r NamedTarget {
+    // By the text, as above: the messages of `analysis` begin with constants followed by the name.
     let is_named = |target: &&NamedTarget| {
         let name = target.name.as_str();
         problem.message.starts_with(&format!("{NO_SOURCE}{}: ", quoted(&name)))

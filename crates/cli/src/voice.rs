@@ -74,6 +74,8 @@ pub(crate) fn of(log: &Log) -> &'static dyn Voice {
 }
 
 /// Texts of single steps.
+// Traits and not a table of texts: many messages need figures and lists that one voice has and the
+// other does not.
 pub(crate) trait Voice:
     ArgumentTexts + FindingTexts + ObjectTexts + RootTexts + ServerTexts + SetUpTexts + Send + Sync
 {
@@ -84,6 +86,7 @@ pub(crate) trait Voice:
     fn turned_to_input(&self, action: &str, log: &Log);
 
     /// An action in the words of the command line as `driver` takes them.
+    // The defaults are those of the reference: `Taut` overrides them.
     fn action_in_words<'w>(&self, words: &'w str) -> Cow<'w, str> {
         words.into()
     }
@@ -217,7 +220,7 @@ impl BuildContext {
     }
 }
 
-/// The messages of one build: about its events, and about the steps that are no events.
+/// The messages of one build: about its events, and about the steps that are not events.
 pub(crate) trait BuildMessages: Sink {
     /// The request, and where its targets are defined. `name`: how messages name it.
     fn requested(&self, repositories: &RepoConfig, name: String);
@@ -347,8 +350,10 @@ pub(crate) struct Delivered<'d> {
 
 /// Where the target that defines an action is defined, as a path from the working directory and a line.
 fn place_of(origin: &Origin, repositories: &RepoConfig) -> Option<String> {
+    // An anonymous target is defined by a rule, not at a place in a targets file.
     let Value::Name(target) = &origin.target else { return None };
     let DefinedAt { file, line } = taut_driver::defined_at(repositories, target)?;
+    // Only `cli` knows the working directory, so paths become relative as late as here.
     let here = std::env::current_dir().unwrap_or_default();
     let shown = taut_syntax::seen_from(&file.to_string_lossy(), &here.to_string_lossy());
     Some(format!("{shown}:{line}"))

@@ -396,7 +396,7 @@ impl Watcher<'_> {
         }
     }
 
-    /// The build root cannot be used any more.
+    /// The build root can no longer be used.
     fn lost(&self, error: &dyn std::fmt::Display) -> Exit {
         self.log.say(Level::Error, format!("Cannot use the build root any more: {error}"));
         Exit::Environment

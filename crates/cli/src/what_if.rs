@@ -59,6 +59,7 @@ fn go(
         analysis: &o.analysis,
         execution: &o.execution,
     };
+    // A question runs nothing: computed roots are taken as earlier calls left them.
     let roots = Roots::only_known(of_roots, log);
     let unresolved = request::quiet_request_for(&o.common, &o.analysis, of_target, &roots, log)?;
     // A query does not create a build root.
@@ -94,7 +95,7 @@ fn go(
         Exit::AnalysisFailure
     })?;
     // The last build has no part of any of them: the latest that has a part of all, as `explain` does. What is wrong with the
-    // description of another request is no matter of the question.
+    // description of another request is not a matter of the question.
     let earlier = (reach.unread.len() == paths.len()).then(|| {
         built.find_map(|request| {
             let reach = what_if(&paths, &request, &analyser, &outcomes).ok()?;
@@ -155,6 +156,7 @@ impl EarlierCalls {
         let logs = EventLogs::of(store, &unresolved.repositories).ok();
         let requests = logs.iter().filter(|_| is_about_last).flat_map(EventLogs::requests);
         let built = requests.take(MAX_REQUESTS).collect();
+        // Only here: which actions have a valid result does not depend on the option.
         let traces = if o.analysis.no_trace { Traces::none() } else { kept };
         Ok(EarlierCalls { traces, outcomes, exports, built })
     }

@@ -61,7 +61,7 @@ impl Session {
     }
 
     /// Puts the objects of export targets that were taken from the cache together if garbage collection has split them. No
-    /// build needs that, but the reference does it; so that it fails is no error.
+    /// build needs that, but the reference does it; so that it fails is not an error.
     pub fn put_cached_exports_together(&self, analysed: &Analysed) {
         // Without it the next collection may remove a part of an entry, which then is made again.
         let _ = self.exports.put_together(|| cached_keys(&analysed.exports));

@@ -67,8 +67,10 @@ impl Analyser {
         is_cached: bool,
     ) -> Result<Arc<Analysed>, Diagnostics> {
         let Analyser { engine, build, traces, .. } = self;
+        // No action can end here, so nothing reads the ends.
         let pass = AnalysisPass { engine, build, traces, ends: &ActionEnds::default(), sink, is_cached };
         let analysed = pass.analyse(request)?;
+        // Also in calls that only analyse: `explain` reads the reasons from their logs.
         pass.report_tasks(request);
         Ok(analysed)
     }

@@ -174,13 +174,14 @@ impl Rule for AnalysisRule {
         let counts = count(definitions.into_iter().map(DefinitionKey));
         let mut findings = Vec::with_capacity(names.len());
         for name in names {
-            // `call`: a content follows from its name, so it is no dependency.
+            // `call`: a content follows from its name, so it is not a dependency.
             findings.push(cx.call::<Content<Finding>>(name).await?);
         }
         let exports = Exports::of(findings.iter().filter_map(|finding| match &**finding {
             Finding::Export(target, export) => Some((target.clone(), *export)),
             Finding::Warnings(..) => None,
         }));
+        // Cached ones need no artifacts here: their entries exist, with all that they refer to.
         let uncached = exports.list().into_iter().filter(|(_, export)| matches!(export, Export::Uncached(_)));
         let mut targets_to_cache = Vec::new();
         for answer in cx.all::<TargetRule>(uncached.map(|(target, _)| target).collect()).await {

@@ -72,6 +72,7 @@ pub(crate) fn analyse_targets(build: &Build, request: &Request) -> Result<Vec<Re
         match answer {
             Ok(analysed) => requested.push(ReachedTarget { target, analysed }),
             Err(fail) => {
+                // Other errors name the target in their chain; a cycle has no target of its own.
                 let is_cycle = matches!(fail, Fail::Cycle(_));
                 let problems = diagnostics(fail, build, &request.repositories);
                 wrong.push(match is_cycle {
@@ -91,6 +92,7 @@ pub(crate) fn diagnostics(fail: Fail, build: &Build, repositories: &RepoConfig) 
     }
     let text = match &fail {
         Fail::Cycle(cycle) => {
+            // Analysis has read these files, so nothing new is read for a report.
             let module = |place: &RootPath| build.get::<ModuleRule>(place.clone()).ok();
             let report = CycleReport { repositories, module: &module };
             return report.diagnostic(cycle).into();

@@ -63,7 +63,7 @@ impl BuildFailure {
             let of_action = fail.downcast_ref::<ActionFailure>().is_some();
             let (cause, action) = match fail.downcast_ref::<ExecutionFailure>() {
                 Some(ExecutionFailure { cause, action }) => (cause.clone(), action.as_ref()),
-                // A failed action has an event of its own, and what was cancelled is no cause.
+                // A failed action has an event of its own, and what was cancelled is not a cause.
                 None if of_action || is_stopped => continue,
                 None => (Cause::Fault(fail.to_string()), None),
             };

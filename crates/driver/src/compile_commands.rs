@@ -84,7 +84,11 @@ impl CompileCommands {
             let mut mapped =
                 Mapped { action, inputs, repositories, closure, views, reads_script: &reads_script };
             let compiles = Compiles::of(action, &mapped);
+            // After the command was read: patterns in it match inputs only, as outputs are not
+            // there when it begins.
             mapped.add_own_outputs();
+            // Reported only if a source is among its inputs: most other actions compile nothing, and a report
+            // about each would hide those that matter.
             let mut is_partial = compiles.is_partial && has_sources;
             for compile in &compiles.all {
                 for (number, source) in compile.sources().enumerate() {
@@ -253,6 +257,7 @@ impl Mapped<'_> {
             view.artifacts.insert(path.to_owned(), tree.clone());
             return Some(format!("{VIEW}/{staged}"));
         };
+        // The file that is edited, not a copy: an editor asks for commands by its path.
         if let Some(path) = self.source(artifact) {
             return Some(path.to_string_lossy().into_owned());
         }
@@ -308,6 +313,8 @@ impl Mapped<'_> {
     fn directory(&self, directory: &str, word: &str, view: &mut View) -> String {
         let Some(staged) = staged(directory, word) else { return word.to_owned() };
         let mut apart = View::default();
+        // If all lies in one directory of the workspace, that one will do; otherwise a view with
+        // everything is the only single directory.
         let bases = self.directories(directory, word, &mut apart);
         if let [base] = &bases[..]
             && apart == View::default()
@@ -382,6 +389,7 @@ impl Mapped<'_> {
         }
         let name = view.name();
         let directory = self.views.join(&name).to_string_lossy().into_owned();
+        // The name of the view is a hash of its content, known only when all arguments have been read.
         let placed = |text: &String| text.replace(VIEW, &directory);
         found.commands.insert(CompileCommand {
             file: placed(&file),

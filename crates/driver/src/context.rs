@@ -18,6 +18,7 @@ use crate::{BuildOptions, RemoteExecution};
 pub(crate) fn execution_context(options: &BuildOptions, generation: &[u8]) -> Vec<u8> {
     let BuildOptions { launcher, timeout, properties, remote_execution, .. } = options;
     let mut e = Encoder::new();
+    // Numbers in front of lists and lengths in front of texts: no two settings have the same bytes.
     e.number(launcher.len() as u64);
     launcher.iter().for_each(|word| e.bytes(word.as_bytes()));
     e.bool(timeout.is_some());
@@ -33,6 +34,7 @@ pub(crate) fn execution_context(options: &BuildOptions, generation: &[u8]) -> Ve
         }
     };
     add(&mut e, &mut properties.iter().map(|(name, value)| (name, value)));
+    // After a garbage collection outputs may be gone, so actions are looked at again.
     e.bytes(generation);
     if let Some(RemoteExecution { endpoints, main, dispatch, .. }) = remote_execution {
         e.number(endpoints.len() as u64);
@@ -60,6 +62,7 @@ impl BuildOptions {
 /// by this function: the hash of the program and the bytes of the shape. `None` if this program cannot be identified:
 /// another one may compute other values.
 pub(crate) fn shape_key(repositories: &RepoConfig, function: HashFunction) -> Option<Id> {
+    // The first part ends where its last length says, so the concatenation is unambiguous.
     Some(Id::of([program()?, shape(repositories, function)].concat()))
 }
 
@@ -73,6 +76,7 @@ pub(crate) fn program_key() -> Option<Id> {
 fn shape(repositories: &RepoConfig, function: HashFunction) -> Vec<u8> {
     let mut e = Encoder::new();
     e.bytes(&repositories.shape());
+    // Nothing is added for the usual function, so the names of its files stay what they are.
     if function != HashFunction::GitSha1 {
         e.bytes(function.layout_name().as_bytes());
     }

@@ -18,8 +18,8 @@ pub struct DefinedAt {
     pub line: u32,
 }
 
-/// Where a target is defined: a named one in its target file, an anonymous one by the rule for its node. `None` if that
-/// is not known, or the file does not define it any more.
+/// Where a target is defined: a named one in its target file, an anonymous one by the rule for its node.
+/// `None` if that is not known, or the file no longer defines it.
 pub fn defined_at(repositories: &RepoConfig, target: &EntityName) -> Option<DefinedAt> {
     let name = match target {
         EntityName::Named(target) if target.reference == ReferenceType::Target => target,

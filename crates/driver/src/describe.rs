@@ -44,6 +44,7 @@ pub struct Description {
     /// What the reference does not have, for standard error, if there is any; its first line names the target. Names of
     /// files stand between zero bytes; what is kept has the number of a root and the path below it there, since the root
     /// may lie elsewhere by then.
+    // Zero bytes as marks, since no path and no JSON text has one.
     more: String,
     /// What could not be described.
     pub warnings: Vec<String>,
@@ -62,6 +63,8 @@ impl Description {
     pub(crate) fn located(&self, roots: &Roots) -> Description {
         let full = |file: &str| {
             let (number, path) = file.split_once('/')?;
+            // Only the place of the file is needed here; how the root treats special entries has no
+            // influence on it.
             let root = RootName { number: number.parse().ok()?, ignore_special: false };
             Some(RootPath { root, path: path.into() }.full(roots).to_string_lossy().into_owned())
         };
@@ -158,6 +161,7 @@ impl Rule for DescribeRule {
         let mut described = StoredDescriptions::default();
         for target in request.targets.iter() {
             let mut one = Description::default();
+            // A file that is named explicitly is not the name of a rule, whatever the options say.
             let ended = if options.rule && target.reference == ReferenceType::Target {
                 describer.rule(target, &mut one).await
             } else {
@@ -190,6 +194,7 @@ impl Rule for DescribeRule {
 /// such a failure, so it is not replayed.
 fn problems(fail: Fail) -> Result<Diagnostics, Fail> {
     match &fail {
+        // Neither is a property of what is described: these two end the task without a value.
         Fail::Cycle(_) | Fail::Cancelled => Err(fail),
         Fail::Task(failure) | Fail::Transient(failure) => Ok(match fail.downcast_ref() {
             Some(Problem(problems)) => problems.clone(),
@@ -274,6 +279,7 @@ impl Describer<'_> {
                 .reference(format!("{shown} is a target without specified type."));
             return Err(wrong(error.at(entry.location(None))));
         };
+        // Built-in names first: in the reference, too, no rules file can redefine them.
         if let Some(name) = kind.as_str().filter(|name| is_builtin(name)) {
             self.builtin(name, &shown, &entry, out);
             if !self.as_reference && !self.json {
@@ -291,6 +297,7 @@ impl Describer<'_> {
         let of_type = entry.location(Some("type"));
         let at_type = |failure| named_at(failure, Some(kind), &of_type);
         if self.json {
+            // As JSON, only the rule is written: a program that reads it expects one value.
             return self.rule(&rule, out).await.map_err(at_type);
         }
         let name = EntityName::Named(rule.clone()).to_json();
@@ -312,6 +319,7 @@ impl Describer<'_> {
         }
         out.text = format!("{shown} is defined by built-in rule \"{name}\".\n");
         let entry = entry.json();
+        // Of the built-in rules, only these two have documentation fields in the reference's description.
         if name == "export" || name == "configure" {
             doc(entry.get("doc"), " | ", &mut out.text);
         }
@@ -425,6 +433,8 @@ impl Describer<'_> {
 
 fn entries<'d>(node: Node<'d>) -> Box<dyn Iterator<Item = (&'d str, Node<'d>)> + 'd> {
     match node.kind() {
+        // What is malformed is shown as if it were empty: a build reports it, and a description
+        // should show the rest.
         Kind::Object => Box::new(node.entries()),
         _ => Box::new(std::iter::empty()),
     }
@@ -452,7 +462,7 @@ fn items(list: Option<Node<'_>>) -> Vec<Node<'_>> {
 
 /// The lines of a documentation, each after the given prefix.
 fn doc(lines: Option<Node<'_>>, prefix: &str, text: &mut String) {
-    // What is no list is no documentation.
+    // What is not a list is not documentation.
     for line in texts(lines.filter(|lines| lines.kind() == Kind::List)) {
         text.push_str(&format!("{prefix}{line}\n"));
     }

@@ -144,6 +144,8 @@ impl Analysis {
 
     /// `--dump-targets`, and with `exports` only `--dump-export-targets`.
     pub fn dump_targets(&self, exports: bool) -> String {
+        // Repository, module, target, configurations: the levels of the reference's output, each
+        // sorted by bytes.
         type Names = BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<String>>>>;
         let mut named = Names::new();
         let mut anonymous: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
@@ -167,6 +169,7 @@ impl Analysis {
         }
         let lists = |text: &mut String, indent, targets: &BTreeMap<String, Vec<String>>| {
             object(text, indent, targets, |text, _, configs| {
+                // Configurations stay on one line, in the order of the reached targets.
                 text.push_str(&format!("[{}]", configs.join(",")));
             });
         };
@@ -238,6 +241,8 @@ impl Analysis {
                         let known = list.iter().filter_map(|target| {
                             let found = by_name.get(&target.name.to_json())?.iter();
                             let mut found = found.filter(|reached| {
+                                // A dependency is named by the configuration it was asked for in;
+                                // its node has the part that it depends on.
                                 target.config.prune(&reached.analysed.vars) == reached.target.config
                             });
                             Some(in_full(&found.next()?.target))
@@ -262,8 +267,10 @@ fn nodes_in(values: impl IntoIterator<Item = Value>) -> BTreeMap<Id, Node> {
     let mut pending: Vec<Value> = values.into_iter().collect();
     while let Some(value) = pending.pop() {
         match value {
+            // By the id of the value, so parts that are equal are searched once, however often they occur.
             Value::List(list) if seen.insert(list.id()) => pending.extend(list.iter().cloned()),
             Value::Map(map) if seen.insert(map.id()) => pending.extend(map.values().cloned()),
+            // Artifacts and runfiles hold no nodes.
             Value::Result(result) => pending.push(Value::Map(result.provides.clone())),
             Value::Node(node) if seen.insert(node.id()) => {
                 pending.push(match &node {

@@ -25,6 +25,8 @@ use taut_value::{ActionDescription, Artifact, Id, Map, Tree, TreeOverlay};
 use crate::{RecordedReason, Request, Subject, Targets, Unbuilt};
 
 /// Takes events. Called from any thread, also from several at once; must not block for long.
+// A closed list of events and one method, rather than a method for each event: a sink that ignores
+// most of them stays short, and the compiler lists the places that a new event concerns.
 pub trait Sink: Send + Sync {
     /// One event.
     fn event(&self, event: &Event<'_>);
@@ -233,7 +235,7 @@ pub struct Finished<'e> {
 pub struct Failed<'e> {
     /// How.
     pub failure: &'e ActionFailure,
-    /// Whether its process was ended since the call was interrupted, so that it is no failure of its own.
+    /// Whether its process was ended since the call was interrupted, so that it is not a failure of its own.
     pub was_ended: bool,
     /// Where trees are defined.
     pub trees: Option<&'e dyn Trees>,
@@ -273,6 +275,8 @@ pub enum Status {
 
 impl Status {
     /// One word, as logs have it.
+    // Written out, not derived from the names of the variants: the words are part of the format of
+    // event logs.
     pub fn word(self) -> &'static str {
         match self {
             Status::Success => "success",
@@ -317,6 +321,8 @@ fn needs(action: &ActionDescription, defined: Option<&dyn Trees>) -> Vec<Id> {
         match artifact {
             Artifact::Tree(id) => trees.push(*id),
             Artifact::TreeOverlay(id) => {
+                // The parts of an overlay that are trees lie in the input directory like direct
+                // ones, so they count as one level.
                 let overlay = defined.and_then(|defined| defined.overlay(id));
                 let parts = overlay.iter().flat_map(|overlay| overlay.trees());
                 trees.extend(parts.filter_map(|part| match part {
@@ -332,6 +338,7 @@ fn needs(action: &ActionDescription, defined: Option<&dyn Trees>) -> Vec<Id> {
             add_stage(tree.stage());
         }
     }
+    // Event logs have this list, and equal builds should have equal logs.
     needs.sort_unstable();
     needs.dedup();
     needs

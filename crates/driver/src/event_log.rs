@@ -41,8 +41,8 @@ const MAX_BUFFERED_BYTES: usize = 64 << 10;
 /// How long lines stay in the buffer at most, once a process was started.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// After how many bytes of one log nothing is noted any more but failures of actions, why tasks ran again, and how the
-/// call ended; the number of lines that are left out is noted then.
+/// After how many bytes of one log only failures of actions, why tasks ran again, and how the call ended are
+/// noted; the number of lines that are left out is noted then.
 const MAX_LOG_BYTES: u64 = 64 << 20;
 
 /// How many bytes failures of actions, and reasons, may add to that.

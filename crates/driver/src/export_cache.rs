@@ -43,6 +43,8 @@ fn references(text: &[u8]) -> Option<References> {
 /// Where actions run, as the reference describes it: the properties that they require of the platform; the address of the
 /// server, if it is not this machine; and which go elsewhere.
 pub fn backend_description(properties: &[(String, String)], at: &Backend) -> String {
+    // Sorted, so that the text does not depend on the order of the options; of a name given twice the later
+    // value.
     let properties: BTreeMap<String, String> = properties.iter().cloned().collect();
     let write = |w: &mut JsonWriter, properties: &BTreeMap<String, String>| {
         w.object(|w| {
@@ -53,6 +55,8 @@ pub fn backend_description(properties: &[(String, String)], at: &Backend) -> Str
     };
     let mut writer = JsonWriter::pretty(2);
     writer.object(|w| {
+        // Left out if it is empty, as in the reference: the text is hashed into the names of
+        // entries, so each byte counts.
         if !at.dispatch.is_empty() {
             w.key("endpoint dispatch list").list(|w| {
                 for (properties, address) in &at.dispatch {
@@ -128,6 +132,8 @@ impl ExportCache {
     pub(crate) fn put_together(&self, keys: impl FnOnce() -> Vec<CacheKey>) -> taut_store::Result<()> {
         match &self.0 {
             Some(stored) if stored.cache.has_split()? => {
+                // Only after garbage collection: to list the keys of a request costs more than to
+                // ask whether anything was split.
                 keys().iter().try_for_each(|key| stored.cache.put_together(&key.0.hash))
             }
             _ => Ok(()),

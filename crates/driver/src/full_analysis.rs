@@ -116,6 +116,7 @@ impl Closure {
     /// The actions that some artifacts need, each once.
     pub fn actions_of<'a>(&self, artifacts: impl IntoIterator<Item = &'a Artifact>) -> BTreeSet<Id> {
         let mut actions = BTreeSet::new();
+        // A definition may be part of many others: without this, the walk would take exponential time.
         let mut seen: HashSet<DefinitionKey> = HashSet::new();
         let mut pending: Vec<Artifact> = artifacts.into_iter().cloned().collect();
         while let Some(artifact) = pending.pop() {
@@ -205,6 +206,8 @@ impl Analysis {
             found.map(|action| (action, format!("#{number}"))).ok_or_else(missing)
         };
         let named = |id: &str| by_id(id).map(|action| (action, format!("%{id}")));
+        // With a mark, only what it says is tried; without one an id has priority over a number, as
+        // digits alone may be either.
         let (action, name) = if let Some(id) = wanted.strip_prefix('%') {
             let missing = || NoAction::Unknown(id.to_owned());
             let begun = id_with_prefix(id, defined())?;
@@ -247,6 +250,7 @@ impl Analysis {
                     config: target.config.map().clone(),
                 };
                 let new = || GraphAction { description: Arc::clone(action), origins: Vec::new() };
+                // Targets may define the same action: it is one node with several origins.
                 graph.actions.entry(*id).or_insert_with(new).origins.push(origin);
             }
         }
@@ -258,6 +262,8 @@ impl Analysis {
                 Definition::Blob(_, content) => drop(graph.blobs.insert(content.clone())),
             }
         }
+        // The text of a graph has to be the same in each call, whatever the order in which targets
+        // were reached.
         graph.sort_origins();
         graph
     }
@@ -327,6 +333,7 @@ fn id_with_prefix<'i>(digits: &str, all: impl Iterator<Item = &'i Id>) -> Result
 fn leading_number(text: &str) -> i64 {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    // Too many digits for the type: 0, where `atoi` is undefined.
     let number: i64 = digits[..end].parse().unwrap_or(0);
     if text.starts_with('-') { -number } else { number }
 }
@@ -335,6 +342,7 @@ fn leading_number(text: &str) -> i64 {
 fn parts_of(action: &ActionDescription) -> Map {
     let texts = |texts: &[Str]| Value::list(texts.iter().cloned().map(Value::String));
     let mut parts = MapBuilder::default();
+    // The names of the fields are the reference's (`--request-action-input`).
     parts.insert("cmd", texts(&action.command));
     parts.insert("env", action.env.clone());
     parts.insert("output", texts(&action.outs));

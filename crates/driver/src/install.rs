@@ -302,7 +302,7 @@ impl Record {
     /// Writes the record, as a whole or not at all: without one, later calls compare more and remove less.
     fn write(&self, leaves: &Leaves) {
         let body = encode(leaves);
-        // An error costs time in later calls, and is no reason to fail an installation that has succeeded.
+        // An error costs time in later calls, and is not a reason to fail an installation that has succeeded.
         let _ = self.file().replace(&[&MAGIC[..], &Id::of(&body).0, &body].concat());
     }
 }

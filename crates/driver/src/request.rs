@@ -35,6 +35,7 @@ impl Request {
         let mut e = Encoder::new();
         // Without the configuration: what is installed in another one replaces this.
         self.targets.encode(&mut e);
+        // By the root, since two checkouts install into directories of their own.
         e.bytes(&main.map(|main| main.workspace_root.source.identity()).unwrap_or_default());
         Id::of(e.finish()).to_hex()
     }
@@ -68,12 +69,13 @@ impl Request {
         }
         let makes = |target: Node<'_>| {
             target.kind() == Kind::Object
+                // As written: a name that an expression computes is not found, which only costs a hint.
                 && ["outs", "out_dirs", "name"].iter().any(|field| target.get(field).is_some_and(is_named))
         };
         root.entries().find(|(_, target)| makes(*target)).map(|(name, _)| name.to_owned())
     }
 
-    /// The texts of files in roots that are no directories, by their paths in messages.
+    /// The texts of files in roots that are not directories, by their paths in messages.
     pub fn texts(&self) -> RootTexts {
         root_texts(&self.repositories)
     }
@@ -119,7 +121,7 @@ impl Request {
     }
 }
 
-/// The texts of files in roots that are no directories, by their paths in messages.
+/// The texts of files in roots that are not directories, by their paths in messages.
 pub fn root_texts(repositories: &RepoConfig) -> RootTexts {
     let roots = repositories.roots.clone();
     Arc::new(move |file| roots.text(file))

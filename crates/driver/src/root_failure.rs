@@ -64,7 +64,7 @@ impl RootFailure {
         format!("Build failed, see {log} for details")
     }
 
-    /// A tree structure of what is no tree.
+    /// A tree structure of what is not a tree.
     pub(crate) fn no_tree(root: &ComputedRoot, source: &Path) -> RootFailure {
         let repository = quoted(&root.repository);
         let message = format!(
@@ -160,6 +160,7 @@ impl RootsFailed {
                 Some(place) => problem.note(taut_syntax::Note::at(text, place.place.clone())),
                 None => problem.note(text),
             };
+            // The last note closes the cycle, so that it reads as one from any of its members.
             if at + 1 == cycle.len() {
                 problem = problem.note(format!("which needs {} again", shown(&cycle[0])));
             }
@@ -217,6 +218,7 @@ impl Dependents {
         let mut open: VecDeque<ComputedRoot> = roots.iter().map(|root| root.root.clone()).collect();
         while let Some(root) = open.pop_front() {
             for below in config.computed_roots(&root.repository) {
+                // Only the first way to a root is kept, which makes it a shortest one.
                 if !places.contains_key(&below.root) {
                     places.insert(below.root.clone(), below.clone());
                     above.insert(below.root.clone(), root.clone());
@@ -239,6 +241,8 @@ impl Dependents {
             }
             false => problem.note(taut_syntax::Note::at(note, place.place.clone())),
         };
+        // From the inside out: the reference's text nests each step in the one above it, and our
+        // notes follow the same order.
         let mut below = root;
         while let Some(above) = self.above.get(below) {
             problem = problem.below(&format!("While materializing {above}:"));
@@ -255,6 +259,7 @@ impl From<RootsFailed> for SetupError {
     fn from(failed: RootsFailed) -> SetupError {
         let mut problems = failed.problems.iter().cloned();
         match problems.next() {
+            // A set-up error has one main problem; the others are attached to it.
             Some(problem) if !failed.is_stopped => SetupError {
                 others: problems.collect(),
                 has_lost_roots: failed.has_lost_roots,

@@ -42,7 +42,7 @@ pub struct Run<'r> {
 /// Why the steps of a request are repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Retry {
-    /// What was to be built is not what the description says any more.
+    /// The description no longer says what was to be built.
     Changed,
     /// An object that was recorded as stored is missing or damaged; it is made again.
     Lost,
@@ -256,7 +256,7 @@ impl Run<'_> {
             if let Some(text) = session.cache_warning() {
                 caller.warn_of_cache(text);
             }
-            // Whatever the outcome: no action of this session runs any more.
+            // Whatever the outcome: all actions of this session have ended.
             session.close();
             match done {
                 Ok(done) => {

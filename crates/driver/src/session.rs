@@ -189,6 +189,8 @@ impl Session {
         sink: &Arc<dyn Sink>,
     ) -> Session {
         let Definitions { rules, jobs, repositories } = definitions;
+        // The order of construction is that of dependence: sinks, then what sends to them, then the
+        // engine that calls it.
         let sources = RootSources::new(repositories);
         let roots = sources.roots();
         let ends: Arc<ActionEnds> = Arc::default();
@@ -337,6 +339,7 @@ impl Session {
         if !failed.is_empty() {
             let failed = failed.iter().map(|(path, artifact, fail)| (*path, self.maker(artifact), fail));
             let mut failure = BuildFailure::of(failed);
+            // What failed first may lie below several artifacts and be the failure of none of them.
             if let Some(first) = self.build.first_failure() {
                 failure.add_first(&first);
             }
@@ -395,9 +398,12 @@ impl Session {
         for (id, outcome) in actions.iter().zip(self.build.all::<ActionRule>(keys)) {
             let definition = self.definition(DefinitionKey::action(id));
             if let (Ok(outcome), Some(Definition::Action(action))) = (outcome, definition.as_deref())
+                // The counter decides, not the filter above: another thread may have reported the
+                // action meanwhile.
                 && counters.processed_one(id)
             {
                 let (action, trees) = (event::Action { id, description: action }, None);
+                // Sinks expect a beginning for each end.
                 self.sink.event(&Event::ActionBegun(action));
                 let (inputs, outcome, is_replayed) = (None, &*outcome, true);
                 let finished = event::Finished { action, inputs, outcome, is_replayed, trees };
@@ -480,6 +486,7 @@ impl Session {
     /// Waits until the results of this build are in the remote cache, and reports what went wrong with it. Returns what
     /// passed between this machine and others; `None` if none takes part.
     fn finish_sharing(&self) -> Option<Traffic> {
+        // Before the traffic is taken: transfers in the background count for this build.
         self.execution.executor.finish();
         let remote = self.execution.executor.take_traffic();
         if remote.is_some()
@@ -523,7 +530,7 @@ impl Session {
         self.sink.event(&Event::BuildFinished(built));
     }
 
-    /// Removes what was made for running actions, none of which runs any more.
+    /// Removes what was made for running actions, all of which have ended.
     pub fn close(&self) {
         // Some callers report no end.
         self.finish_sharing();

@@ -20,7 +20,7 @@ pub struct SetupError {
     pub has_lost_roots: bool,
 }
 
-/// What keeps a call from starting.
+/// What keeps a call from starting, by what failed and not by exit codes, whose numbers only `cli` has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SetupFailure {
     /// The request cannot be understood.

@@ -31,10 +31,13 @@ pub(crate) fn named_by(words: &[String], module: &Str, repositories: &RepoConfig
     } else if let [module, name] = words {
         let module = normal_path(module);
         let module = if module == "." { Str::default() } else { module.as_str().into() };
+        // Two words may be a module and a target, or two targets. Both readings are candidates.
         found.push(NamedTarget::new(repositories.main.clone(), module, name.as_str()));
     }
     for word in words {
         let typed = pattern(word, module).or_else(|| typed_name(word));
+        // Words that cannot be resolved are passed over: this is a guess about what will be read,
+        // and errors come later.
         found.extend(typed.and_then(|typed| typed.target(repositories).ok()));
     }
     found
@@ -82,6 +85,8 @@ impl TypedName {
         let own = |repository: &Str| NamedTarget::new(repository.clone(), module.as_str(), name.as_str());
         match repository {
             None => Ok(own(&repositories.main)),
+            // A global name first, then one bound in the main repository, as messages and dumps
+            // show global names.
             Some(repository) if repositories.repositories.contains_key(repository.as_str()) => {
                 Ok(own(&repository.as_str().into()))
             }
@@ -150,6 +155,7 @@ pub(crate) fn unbracketed(words: &[String]) -> Vec<String> {
         while let Some(within) = inner.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
             inner = within.trim();
         }
+        // No brackets were removed: the word stays whole, commas and blanks included.
         if inner.len() == word.trim().len() {
             return vec![word.clone()];
         }
@@ -189,6 +195,7 @@ pub(crate) fn named(
             problem.help = vec![FORMS.to_owned()];
         }
         let meant = problem.suggestion.as_deref().and_then(words_of_list);
+        // The suggestion is written as in a targets file; on the command line one types another form.
         if let Some([mark, repository, module, name]) = meant.as_deref()
             && mark == "@"
         {

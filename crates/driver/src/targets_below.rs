@@ -5,7 +5,7 @@
 //! configuration of the call is one of them: leaving it out would hide that.
 //!
 //! With a task for each directory, a file that is added costs what lies on the way from its directory to the top. The
-//! definitions of targets are no part of it, only their names.
+//! definitions of targets are not part of it, only their names.
 
 use std::sync::Arc;
 

@@ -105,6 +105,7 @@ impl TestRuns {
         self.failed += u64::from(failures().next().is_some());
         self.all_failures += failures().count() as u64;
         self.failed_shards.extend(failures().map(|(shard, ..)| *shard));
+        // Never negative, since no more than what is left is ever added.
         let left = MAX_FAILURES - self.failures.len();
         let failed = |(shard, ran, _): &(usize, Arc<RunResult>, Verdict)| FailedRun {
             shard: *shard,
@@ -300,8 +301,10 @@ impl RunningTest<'_> {
             // The first run of a call that does not use the cache is another task than one that does.
             AttemptKey { action: shard.id, number: *number, is_cached, limit }
         };
+        // All at once, so that the executor can fill its places; answers come in the order of the questions.
         let mut answers = each.iter().zip(self.cx.all::<AttemptRule>(each.iter().map(key).collect()).await);
         let mut worst = Verdict::Cached;
+        // One run of the test is a chunk: its shards count together.
         for run in each.chunk_by(|(one, ..), (other, ..)| one == other) {
             let mut ran = Vec::with_capacity(run.len());
             for ((_, place, shard), answer) in answers.by_ref().take(run.len()) {
@@ -348,6 +351,8 @@ impl RunningTest<'_> {
     /// # Errors
     /// Why the result cannot be read.
     fn verdict(&self, shard: &Shard, ran: &RunResult) -> Result<Verdict, String> {
+        // Before the exit code: a process that is ended at its limit has one, too, which says
+        // nothing of the test.
         if ran.timed_out {
             return Ok(Verdict::TimedOut);
         }

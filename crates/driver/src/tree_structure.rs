@@ -25,9 +25,9 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct StructureKey {
     pub(crate) tree: Hash,
-    /// Where it can be read; no part of the key.
+    /// Where it can be read; not part of the key.
     pub(crate) source: Arc<dyn SourceRoot>,
-    /// What it is asked for, for errors; no part of the key.
+    /// What it is asked for, for errors; not part of the key.
     pub(crate) root: ComputedRoot,
 }
 
@@ -99,6 +99,7 @@ impl Work {
         if !self.computer.computes {
             return Err(RootFailure::not_known());
         }
+        // Held for the whole import (`Work::importing`).
         let _importing = lock(&self.importing);
         let writer = self.writer().map_err(failed)?;
         let mut structure = Structure {
@@ -124,6 +125,7 @@ impl Work {
         }
         structure.batch.finish().map_err(failed)?;
         let message = format!("Import {}", tree.to_hex());
+        // Git's garbage collection removes what no reference reaches.
         writer.keep_as_commit(&tree, &message).map_err(failed)?;
         Ok(tree)
     }
@@ -147,6 +149,7 @@ struct Structure<'s> {
 impl Structure<'_> {
     /// The structure of a tree at a path.
     fn of(&mut self, tree: Hash, path: &str) -> Result<Hash, RootFailure> {
+        // Equal trees occur often (vendored copies), and each has one structure.
         if let Some(known) = self.known.get(&tree) {
             return Ok(*known);
         }
@@ -165,6 +168,7 @@ impl Structure<'_> {
                 self.link.get_or_insert_with(|| at.clone());
             }
             let hash = match object_type {
+                // With a stack that grows: how deep a tree is, its author decides.
                 ObjectType::Tree => deep(|| self.of(entry.hash, &at))?,
                 _ => self.empty,
             };

@@ -119,6 +119,7 @@ impl UnresolvedRequest {
     /// Each word as a question of its own; none if there are no words, or if all of them can only be one name.
     pub fn word_by_word(&self) -> Vec<(String, UnresolvedRequest)> {
         let RequestedTargets::ByWords(key) = &self.targets else { return Vec::new() };
+        // `@ repository module target` is one name: its words mean nothing alone.
         if is_one_name(&key.words()) {
             return Vec::new();
         }
@@ -157,6 +158,8 @@ impl UnresolvedRequest {
         let UnresolvedRequest { repositories, configuration, targets } = self;
         let targets = match targets {
             RequestedTargets::Known(targets) => targets.clone(),
+            // Two kinds of errors reach this point: those of the words, and those of files that had
+            // to be read to understand them.
             RequestedTargets::ByWords(words) => (*build.get::<WordsRule>(words.clone()).map_err(|fail| {
                 if let Some(error) = fail.downcast_ref::<SetupError>() {
                     return error.clone();
@@ -240,6 +243,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
                     expected().at(at).reference(format!("Defines entry {shown} does not contain a map."))
                 }
             };
+            // There is no file to show the line of, so the text goes along with the error.
             let inline = Some((label.clone(), text.as_str().into()));
             SetupError { inline, ..SetupError::from(problem) }
         })?;
@@ -254,9 +258,9 @@ fn is_bare(text: &str) -> bool {
     !text.contains(['{', '[', '"', ':']) && Document::parse("-D", text.as_bytes().to_vec()).is_err()
 }
 
-/// Why a text is no JSON object.
+/// Why a text is not a JSON object.
 enum NoObject {
-    /// It is no JSON: why, and the same as an error that says where.
+    /// It is not JSON: why, and the same as an error that says where.
     Syntax { why: String, problem: Box<Diagnostic> },
     /// It is JSON, but no object.
     OtherValue(Location),

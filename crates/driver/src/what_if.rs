@@ -82,6 +82,8 @@ impl<'p> Change<'p> {
         };
         let is_file = directory.join(name) == self.path;
         match reader.downcast::<ConfiguredTarget>().map(|target| &target.name) {
+            // A target of a source file reads the listing for one name only; other tasks may depend
+            // on any name in it.
             Some(EntityName::Named(source)) => notices_entry(source, name, is_file),
             _ => true,
         }
@@ -109,6 +111,7 @@ pub fn what_if(
     let known: BTreeSet<Order> = analysis.reached.iter().map(|reached| Order::of(&reached.target)).collect();
     let mut targets: BTreeMap<Order, (ConfiguredTarget, Arc<AnalysedTarget>)> = BTreeMap::new();
     for target in readers(engine, request, &changes, &mut read) {
+        // The latest kept run first: it has the value without another analysis.
         let kept = engine.kept::<TargetRule>(&target).into_iter().next().and_then(|kept| kept.value);
         let Some(analysed) = kept.or_else(|| build.get::<TargetRule>(target.clone()).ok()) else { continue };
         let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), ..target };
@@ -141,6 +144,7 @@ pub fn what_if(
             (graph.first_origin(id), outs.map(|out| out.to_string()).collect(), *id)
         })
         .collect();
+    // By target, and by id where one target defines several: `graph.actions` has them by id alone.
     actions.sort_by(|a, b| (&a.0, a.2.0).cmp(&(&b.0, b.2.0)));
     let unread = paths.iter().zip(&read).filter(|(_, read)| !**read).map(|(path, _)| path.clone());
     let defined = analysis.reached.iter().filter(|reached| reached.analysed.is_defined);
@@ -188,6 +192,7 @@ fn readers(
         let key = engine.key_of(leaf);
         let Some(place) = key.downcast::<RootPath>() else { continue };
         let place = place.full(&request.repositories.roots);
+        // Listings and files have keys of the same type; only the rule distinguishes them.
         let is_listing = key.rule() == "dir";
         for reader in &readers[&leaf] {
             let by = engine.key_of(*reader);
@@ -224,6 +229,8 @@ impl Node {
     fn of(artifact: &Artifact) -> Option<Node> {
         match artifact {
             Artifact::Action { id, .. } => Some(Node::Action(*id)),
+            // The texts that ids are hashes of begin with the kind, so trees and overlays can share a name
+            // space.
             Artifact::Tree(id) | Artifact::TreeOverlay(id) => Some(Node::Tree(*id)),
             Artifact::Local { .. } | Artifact::Known(_) => None,
         }

@@ -205,6 +205,8 @@ impl Reader<'_> {
         }
         match &words[..] {
             [] => self.without_words().await,
+            // Without a look at any file: analysis finds out whether there is such a target, and
+            // says so otherwise.
             [word] if self.is_plain(word) => Ok(self.in_module(word).into()),
             [word] => Ok(match self.one(word).await? {
                 Some(targets) => targets,
@@ -327,7 +329,7 @@ impl Reader<'_> {
         }))
     }
 
-    /// Several words that are no target name of the reference's: each names targets.
+    /// Several words that are not a target name of the reference's: each names targets.
     async fn several(&self, words: &[String]) -> Result<Targets, Fail> {
         let mut all = Vec::new();
         let mut is_any_known = false;
@@ -375,9 +377,12 @@ impl Reader<'_> {
             return Ok(NamedTarget::new(repositories.main.clone(), "", ""));
         }
         let directory = if module.is_empty() { "." } else { module.as_str() };
+        // The reference's messages have the path with `.` for the root module.
         let name = format!("{directory}/{}", main.target_file_name);
         let place = self.files.targets_file(module);
         let file = place.full(&repositories.roots);
+        // The file itself, not `NamesRule`: of a malformed file the error is to be reported here,
+        // with its place.
         let content = (cx.get::<FileRule>(place.clone()).await)
             .map_err(|fail| wrong(SetupError::new(fail.to_string())))?;
         let Some(content) = content else {

@@ -175,7 +175,7 @@ impl Compiler {
                     None => (None, None),
                     Some(cases) => {
                         let (pairs, broken) = self.pairs("\"case\" of \"case*\"", "case", cases, index);
-                        // What is no list fails before `expr` is evaluated, a malformed pair only after it and the
+                        // What is not a list fails before `expr` is evaluated, a malformed pair only after it and the
                         // cases in front.
                         ((cases.kind() == Kind::List).then_some(pairs), broken)
                     }
@@ -240,7 +240,7 @@ impl Compiler {
         }
         let mut names = vars.iter().map(|(name, default)| Self::literal(json, name, default));
         let vars = [names.next(), names.next()];
-        // A name that is no string is left out here: evaluation fails when the first item is bound to it.
+        // A name that is not a string is left out here: evaluation fails when the first item is bound to it.
         let bound = vars.iter().flatten().flatten().cloned().collect::<Vec<_>>();
         let body = self.body(json, "body", index, bound);
         Op::Bind { construct, args, vars, body }
@@ -303,7 +303,7 @@ impl Compiler {
         let mut pairs = Vec::new();
         for (i, pair) in items.enumerate() {
             let (2, Some(first), Some(second)) = (pair.len(), pair.item(0), pair.item(1)) else {
-                // The pairs before it are kept: one of them may decide, and then this is no error.
+                // The pairs before it are kept: one of them may decide, and then this is not an error.
                 return (pairs.into(), Some(format!("{problem} contains {}", shown(pair))));
             };
             let first = self.node(first, index, entry(name, i, 0));

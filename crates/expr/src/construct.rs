@@ -51,6 +51,7 @@ macro_rules! constructs {
 
 impl Construct {
     /// The keys whose values are the names of variables that the construct binds.
+    // Apart from the table, since these keys hold names and are not evaluated.
     pub(crate) fn bound_by(self) -> &'static [&'static str] {
         match self {
             Construct::Foreach | Construct::Assert => &["var"],
@@ -123,6 +124,8 @@ constructs! {
 }
 
 /// The special forms, some of whose parts are literal, with all their parts.
+// They are compiled into operations of their own (`Op`): parts of them are literal, or evaluated
+// only in some cases.
 pub(crate) const SPECIAL_FORMS: [(&str, &[&str]); 8] = [
     ("var", &["name", "default"]),
     ("'", &["$1"]),

@@ -75,6 +75,8 @@ impl EvalError {
             read: 0,
             annotated: false,
             is_incomplete: false,
+            // A message for the users of a rule should not lead into the rule's expressions, so
+            // none of their frames is recorded.
             traced: kind == ErrorKind::Language,
             left_out: 0,
         }))
@@ -144,6 +146,7 @@ impl EvalError {
     /// As [`EvalError::in_reference`], with the line above it.
     pub(crate) fn traceback(&self) -> String {
         match self.0.steps.is_empty() {
+            // The reference writes the heading only if there are steps below it.
             true => self.in_reference(),
             false => {
                 format!("Expression evaluation traceback (most recent call last):\n{}", self.in_reference())
@@ -175,6 +178,7 @@ impl EvalError {
 
     pub(crate) fn push_frame(&mut self, frame: impl FnOnce() -> Frame) {
         let data = &mut self.0;
+        // The frame is a function so that frames beyond the maximum are not even described.
         if data.frames.len() == MAX_FRAMES {
             data.left_out += 1;
         } else {
@@ -200,6 +204,7 @@ impl EvalError {
     }
 }
 
+// Other crates only read the parts; changes go through methods, which keep steps and kind consistent.
 impl std::ops::Deref for EvalError {
     type Target = ErrorData;
     fn deref(&self) -> &ErrorData {

@@ -232,6 +232,8 @@ impl Evaluator<'_> {
             Op::TemplateList(_) | Op::TemplateMap(_) | Op::Unquote(_) | Op::Splice(_) => {
                 unreachable!("templates are expanded")
             }
+            // Only a literal list is evaluated item by item; a computed one is evaluated as a whole
+            // (`junction`).
             Op::Shortcut { and, items } => {
                 for item in items {
                     if self.eval(f, *item)?.is_true() != *and {
@@ -241,6 +243,7 @@ impl Evaluator<'_> {
                 Ok(Value::Bool(*and))
             }
             Op::Cond { pairs, broken, default } => {
+                // In order, and no further than the first that holds: later ones may have errors.
                 for (condition, value) in pairs {
                     if self.eval(f, *condition)?.is_true() {
                         return self.eval(f, *value);
@@ -458,7 +461,7 @@ impl Evaluator<'_> {
     ) -> Evaluated {
         let outer = self.locals.len();
         for (position, value) in values.into_iter().enumerate() {
-            // The names are checked here, so a malformed one is no error where the range is empty.
+            // The names are checked here, so a malformed one is not an error where the range is empty.
             self.locals.push((binding.name(f, position)?.clone(), value));
         }
         let result = self.or(f, binding.body, empty_list)?;

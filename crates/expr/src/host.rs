@@ -8,6 +8,7 @@ use taut_value::{
 
 /// The kind of an expression, which determines the constructs that exist in it beside the pure ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+// A list and not a set of flags: there are exactly these kinds of places where expressions are written.
 pub enum Context {
     /// Only the pure constructs.
     Pure,
@@ -46,7 +47,7 @@ impl Offer for TargetResult {
     }
 }
 
-/// Why a value is no name.
+/// Why a value is not a name.
 pub struct NoName {
     /// The message.
     pub message: String,
@@ -56,6 +57,8 @@ pub struct NoName {
 
 /// The host of an evaluation. The methods with a default are called only in contexts that have the constructs
 /// concerned.
+// A trait, so that the evaluator has no access to targets, files or the engine, and runs in tests
+// without them.
 pub trait Host {
     /// The context, which determines the constructs that exist.
     fn context(&self) -> Context;
@@ -83,7 +86,7 @@ pub trait Host {
     /// `outs`, `runfiles`: as [`Host::dependency`], for a name in the form in which the target's author writes it.
     ///
     /// # Errors
-    /// The value is no name.
+    /// The value is not a name.
     fn reference(&mut self, _reference: &Value, _transition: &Map) -> Result<Option<Rc<dyn Offer>>, NoName> {
         Ok(None)
     }
@@ -108,6 +111,7 @@ pub trait Host {
     }
 
     /// `BLOB`: takes a file's content, returns the known artifact. Called in the order of evaluation.
+    // No default can serve: which hash names a content is a matter of the store, which is not known here.
     fn define_blob(&mut self, _content: &Str) -> Artifact {
         unreachable!("only rules define blobs, and their hosts say how")
     }

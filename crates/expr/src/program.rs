@@ -28,6 +28,7 @@ pub(crate) struct Program {
 
 pub(crate) struct Node {
     pub(crate) op: Op,
+    // 32 bits, as offsets of documents have.
     pub(crate) start: u32,
     pub(crate) end: u32,
     pub(crate) parent: u32,
@@ -41,6 +42,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 
 /// How the value of a variable is found.
 #[derive(Clone, Debug)]
+// Resolved when an expression is compiled, so that evaluation looks up no name of a bound variable.
 pub(crate) enum Variable {
     /// Bound by an enclosing construct: its number, counted from the outermost.
     Local(u32),
@@ -55,7 +57,9 @@ pub(crate) enum Op {
     /// Evaluates to itself: atoms, and lists of nothing else.
     Constant(Value),
     List(Box<[u32]>),
-    /// A part that is no construct: the message, and possibly advice.
+    /// A part that is not a construct: the message, and possibly advice.
+    // In the reference, a mistake in a branch that is never evaluated has no effect, so compilation does not
+    // fail.
     Broken(String, Option<&'static str>),
     Unknown(Str),
     Var {
@@ -185,6 +189,7 @@ impl Program {
         let mut steps = Vec::new();
         while self.nodes[node as usize].parent != NONE {
             let Node { parent, at: (field, indices), .. } = &self.nodes[node as usize];
+            // From the inside out, since each node knows only the step from its parent; reversed at the end.
             let indices = indices.iter().rev().filter(|index| **index != NONE);
             steps.extend(indices.map(|index| PathStep::Index(*index)));
             steps.extend(field.iter().map(|field| PathStep::Key(Arc::from(field.as_str()))));
@@ -210,6 +215,7 @@ impl Program {
 /// The value of JSON without objects, which evaluates to itself; `None` if there is an object in it.
 pub fn literal_value(json: Json<'_>) -> Option<Value> {
     match json.kind() {
+        // An object may be a construct, whose value depends on more than the text.
         Kind::Object => None,
         Kind::List => deep(|| {
             let items = json.items().map(literal_value).collect::<Option<Vec<_>>>()?;

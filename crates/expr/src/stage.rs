@@ -58,7 +58,7 @@ pub fn files_above<'p>(paths: impl IntoIterator<Item = &'p Str>) -> impl Iterato
     // the present one form a stack, of rarely more than one element.
     let mut above: Vec<&Str> = Vec::new();
     paths.into_iter().flat_map(move |path| {
-        // What is no prefix of this path cannot be one of the following paths, either: they are sorted.
+        // What is not a prefix of this path cannot be one of the following paths, either: they are sorted.
         while above.pop_if(|other| !path.starts_with(other.as_str())).is_some() {}
         let directory = |other: &&Str| path.as_bytes().get(other.len()) == Some(&b'/');
         let files: Vec<&Str> = above.iter().copied().rev().filter(directory).collect();

@@ -54,6 +54,7 @@ fn plain(value: &Value, limit: usize) -> String {
 
 /// Whether a text can be shown as it is.
 fn is_plain(text: &str) -> bool {
+    // Control characters would act on the terminal that shows the message.
     text.chars().all(|c| c == '\n' || !c.is_control())
 }
 

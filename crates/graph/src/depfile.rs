@@ -1,6 +1,6 @@
 //! Depfiles: which output of an action says what the action reads, as interned contents of the engine.
 //!
-//! The key is no part of an action's identity, which is the reference's. So the definition of an action says nothing of it,
+//! The key is not part of an action's identity, which is the reference's. So the definition of an action says nothing of it,
 //! and a target mentions the depfile beside the definition. Which actions have one in a build follows from what the
 //! targets of the request mention: it holds as soon as a rule is changed, whatever earlier runs mentioned.
 
@@ -13,6 +13,7 @@ pub struct Depfile {
     /// The action.
     pub action: Id,
     /// The output, by its path in the definition.
+    // By path, not by number: outputs of a definition are sorted, so a further one would change the numbers.
     pub path: Str,
 }
 

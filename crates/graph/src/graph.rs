@@ -138,7 +138,7 @@ impl NamedGraph {
     ///
     /// # Errors
     ///
-    /// [`GraphError`] for anything that is no graph, for unknown references and for cycles.
+    /// [`GraphError`] for anything that is not a graph, for unknown references and for cycles.
     pub fn read(label: &str, bytes: Vec<u8>) -> Result<NamedGraph, GraphError> {
         let (graph, names) = read::graph(label, bytes)?;
         Ok(NamedGraph { graph, names })

@@ -1,7 +1,7 @@
 //! Action graphs: the definitions of actions, trees and contents.
 //!
 //! While taut runs, a definition is an interned content of the engine ([`Definition`]): the task that makes it mentions
-//! it, and tasks that need it ask for it by name. Beside it is what is no part of it ([`Depfile`]). In files, a graph
+//! it, and tasks that need it ask for it by name. Beside it is what is not part of it ([`Depfile`]). In files, a graph
 //! is JSON ([`NamedGraph`], [`ActionGraph`]).
 
 mod definition;

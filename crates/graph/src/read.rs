@@ -15,7 +15,7 @@ use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, V
 use crate::{ActionGraph, GraphAction, Origin};
 use taut_syntax::quoted;
 
-/// Why a text is no graph, or no stage of one.
+/// Why a text is not a graph, or not a stage of one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GraphError {
     /// What is wrong and where; one line.
@@ -191,7 +191,7 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
     let mut names = Names::default();
     // The definitions that are being resolved, each needed by the one before it.
     let mut open: Vec<(Kind, &str)> = Vec::new();
-    // Nothing is removed from it: what has a name already is not open any more.
+    // Nothing is removed from it: what has a name already is no longer open.
     let mut is_open: HashSet<(Kind, &str)> = HashSet::new();
     for ((_, key), (kind, _)) in &definitions {
         open.push((*kind, key));

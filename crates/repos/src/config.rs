@@ -156,6 +156,7 @@ impl RepoConfig {
                 e.number(root.name.number as u64);
                 e.bool(root.name.ignore_special);
             }
+            // By number and not by path: checkouts of one project have the same shape, wherever they lie.
             let Repository { target_file_name, rule_file_name, expression_file_name, bindings, .. } =
                 repository;
             [target_file_name, rule_file_name, expression_file_name].iter().for_each(|name| e.text(name));
@@ -302,7 +303,7 @@ fn read_document(file: Option<&Path>, dialect: Dialect, cwd: &Path) -> Result<Do
             true => format!("Repository configuration {} does not exist.", file.display()),
             false => error.to_string(),
         });
-        // The reference reads nothing then, which is no JSON.
+        // The reference reads nothing then, which is not JSON.
         problem.reference(format!("{}\n{}", parsing(file), reference_error(b"")))
     })?;
     let label = cwd.join(file).to_string_lossy().into_owned();

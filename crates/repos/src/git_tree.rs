@@ -173,7 +173,7 @@ impl GitTreeRoot {
 }
 
 impl SourceRoot for GitTreeRoot {
-    /// 1 and the id of the tree. Its repository is no part of it: the same tree has the same content everywhere.
+    /// 1 and the id of the tree. Its repository is not part of it: the same tree has the same content everywhere.
     fn identity(&self) -> Vec<u8> {
         self.evidence()
     }

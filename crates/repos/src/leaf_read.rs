@@ -103,7 +103,7 @@ impl LeafRead<'_> {
         is_same: impl FnOnce(&T) -> bool,
     ) -> Agreement {
         let mut content = None;
-        // A read that fails is no agreement: the task runs, reads again, and reports the error.
+        // A read that fails does not agree: the task runs, reads again, and reports the error.
         let read = &mut || content = read().ok();
         match self.root.observe_unless(self.path, self.symlinks, witness, read) {
             Ok(None) => Agreement::Yes,

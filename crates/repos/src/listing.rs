@@ -44,6 +44,8 @@ impl Listed {
 
 /// The content of a directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
+// Three results and no error: that a directory is missing or unreadable is a fact that tasks depend
+// on, like any other.
 pub enum Listing {
     /// There is no such directory.
     Absent,
@@ -128,7 +130,7 @@ impl Listing {
     /// The bytes that are hashed (docs/store.md, hashes of `dir`): 0 if there is no directory; 1 and why it cannot be
     /// used; 2, the number of entries and these; 3 in place of 2 if the directory is known as an object, which follows
     /// after the entries, and 4 if the id of a tree that has more is known, whose bytes follow. A text is the number of its bytes and these, an entry its name and
-    /// kind (0 file, 1 link, 2 directory, 3 and 4 a name that is no UTF-8: no directory, a directory; and 8 more if the
+    /// kind (0 file, 1 link, 2 directory, 3 and 4 a name that is not UTF-8: no directory, a directory; and 8 more if the
     /// object is known, which then follows). Numbers and objects are as [`Encoder`] writes them.
     fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
@@ -200,6 +202,8 @@ impl Listed {
         match known {
             None => e.number(kind),
             Some(known) => {
+                // An object changes the kind, so that a root that knows objects never has the
+                // listing of one that does not.
                 e.number(kind + 8);
                 e.object(known);
             }

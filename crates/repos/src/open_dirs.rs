@@ -58,7 +58,7 @@ impl OpenDirs {
             if open.seen.elapsed() < MAX_UNCHECKED_AGE {
                 return Ok(Some(open.dir.clone()));
             }
-            // A directory that was removed has no links any more; another one may have taken its place, and the
+            // A directory that was removed has no links left; another one may have taken its place, and the
             // directories below it may be others, too.
             if open.dir.stat()?.links > 0 {
                 open.seen = Instant::now();

@@ -42,6 +42,7 @@ struct Parser<'p> {
 impl Parser<'_> {
     fn artifacts(&self) -> Result<ComputedRoot, ConfigError> {
         const ARGUMENTS: &str = "[<scheme>, <root>, <module>, <name>, <config>]";
+        // The length first, as in the reference: with a wrong one it says nothing about the items.
         self.check_length(5, ARGUMENTS)?;
         let (repository, module, target) =
             (self.text(1, &REPOSITORY)?, self.text(2, &MODULE)?, self.text(3, &TARGET)?);

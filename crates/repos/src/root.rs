@@ -6,7 +6,7 @@
 //! needed.
 //!
 //! Rejected: returning open directories, as the first version did. Then each user of a root decides how symbolic
-//! links are treated, and a root that is no directory would have to be checked out.
+//! links are treated, and a root that is not a directory would have to be checked out.
 
 use std::{
     collections::HashMap,
@@ -80,7 +80,7 @@ pub enum Source<'p> {
     File(SourceFile<'p>),
     /// A link, with the bytes of its target.
     Link(Vec<u8>),
-    /// Something that is no source: a directory, a fifo, ….
+    /// Something that is not a source: a directory, a fifo, ….
     Other,
 }
 
@@ -121,7 +121,7 @@ pub trait SourceRoot: Send + Sync {
     /// Its directory, if it is one: this is watched, and paths of the user may lead into it.
     fn directory(&self) -> Option<&Path>;
 
-    /// The entries of a directory; a link to one is no directory. With `ignore_special`, links, fifos and the like are
+    /// The entries of a directory; a link to one is not a directory. With `ignore_special`, links, fifos and the like are
     /// left out.
     ///
     /// # Errors
@@ -345,9 +345,9 @@ impl Roots {
         self.all.iter().filter(|root| root.object_origin().is_some()).map(|root| &**root)
     }
 
-    /// The text of a file below a root that is no directory, by its path in messages.
+    /// The text of a file below a root that is not a directory, by its path in messages.
     pub fn text(&self, label: &str) -> Option<Arc<str>> {
-        // Files of directories are read by their paths; only these roots are no files of the system.
+        // Files of directories are read by their paths; only these roots are not files of the system.
         let mut without_directory = self.all.iter().filter(|root| root.directory().is_none());
         let content = without_directory.find_map(|root| {
             let root_label = root.shown("");

@@ -12,6 +12,7 @@ use crate::{EmbeddedRoot, RepoConfig, Repository, Root, RootName, SourceRoot};
 impl Repository {
     /// The library of rules in the binary.
     pub(crate) fn of_rules() -> Repository {
+        // One root for all four kinds of files: the library is one tree, with its own names of files.
         let root = Root { source: Arc::new(EmbeddedRoot), name: RootName::default() };
         Repository {
             workspace_root: root.clone(),
@@ -34,7 +35,7 @@ impl RepoConfig {
     /// reference's, and must not change with the binary.
     pub fn bind_rules(&mut self) {
         let of_rules = self.repositories.get(taut_rules::NAME);
-        // A user's repository of that name is no library of rules, and is not bound to others.
+        // A user's repository of that name is not a library of rules, and is not bound to others.
         if of_rules.is_none_or(|rules| rules.rule_root.source.identity() != EmbeddedRoot.identity()) {
             return;
         }
@@ -50,6 +51,7 @@ impl RepoConfig {
     /// The repositories that are not content-fixed, whatever roots are still to be computed: those that have a directory as
     /// a root, or can reach one that has.
     fn not_fixed(&self) -> BTreeSet<Str> {
+        // Bindings are followed backwards: a repository is open if anything that it can reach is.
         let mut users: HashMap<&Str, Vec<&Str>> = HashMap::new();
         let mut pending: Vec<&Str> = Vec::new();
         for (name, repository) in &self.repositories {

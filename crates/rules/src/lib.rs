@@ -12,6 +12,7 @@ use std::{
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, encode_git_tree};
 
+// `TREE` and `FILES`, as `build.rs` has found them below `rules/`.
 include!(concat!(env!("OUT_DIR"), "/table.rs"));
 
 /// The name by which repositories are bound to the rules, and the name of that repository.
@@ -55,6 +56,7 @@ struct Nodes {
 static NODES: LazyLock<Nodes> = LazyLock::new(|| {
     let mut by_path: HashMap<&'static str, Node> = HashMap::new();
     let mut directories: BTreeMap<&'static str, BTreeMap<&'static str, ObjectInfo>> = BTreeMap::new();
+    // Also without any file, so that the top always has a node.
     directories.insert("", BTreeMap::new());
     for (path, is_executable, content) in FILES {
         let object_type = if *is_executable { ObjectType::Executable } else { ObjectType::File };
@@ -74,6 +76,7 @@ static NODES: LazyLock<Nodes> = LazyLock::new(|| {
                 (*name, TreeEntry { hash: entry.digest.hash, object_type: entry.object_type })
             })
             .collect();
+        // The same encoding as in the build script, which has computed the id of the whole with it.
         let content = encode_git_tree(&of_tree);
         let object = info(HashFunction::GitSha1.tree(&content), &content, ObjectType::Tree);
         if !path.is_empty() {

@@ -20,7 +20,7 @@ pub struct Anchors {
     pub home: PathBuf,
     /// The working directory.
     pub cwd: PathBuf,
-    /// Whether it is no remark that a location is ignored since the call is made in no workspace.
+    /// Whether nothing is remarked if a location is ignored since the call is made in no workspace.
     pub is_quiet: bool,
 }
 
@@ -51,7 +51,7 @@ impl Anchors {
         remarks: &mut Vec<Remark>,
     ) -> Result<Option<AnchoredPath>, Problem> {
         let field = |key: &str| node.get(key).and_then(Node::as_str);
-        // A value that is no string counts as a missing one, since the reference has one message for both.
+        // A value that is not a string counts as a missing one, since the reference has one message for both.
         let (Some(root), Some(path)) = (field("root"), field("path")) else {
             let lacking = if field("root").is_none() { "root" } else { "path" };
             let problem = Diagnostic::error("a location has a \"root\" and a \"path\"")

@@ -64,7 +64,7 @@ impl Session<'_> {
         let url = url_of(commit, base);
         let path = match self.options.locations.checkouts.get(&url) {
             Some(path) => path.clone(),
-            // As in the reference, a path that is no URL is not normalised with what it is relative to.
+            // As in the reference, a path that is not a URL is not normalised with what it is relative to.
             None => Some(base.join(normal_path(&url))).filter(|path| is_directory(path))?,
         };
         let mut e = Encoder::new();

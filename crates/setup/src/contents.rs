@@ -228,7 +228,7 @@ impl Session<'_> {
     /// A blob of the git repositories of the build root.
     fn blob_of_git(&self, id: &Hash) -> Option<Vec<u8>> {
         let blob = |repository: &Repository| {
-            // A damaged repository is no reason to fail: the content can be had elsewhere.
+            // A damaged repository is not a reason to fail: the content can be had elsewhere.
             let object = repository.read(id).ok().flatten()?;
             (object.kind == Kind::Blob).then_some(object.content)
         };

@@ -42,7 +42,7 @@ impl Description {
     /// file with a list of the repositories that are absent, which then are these and no others.
     ///
     /// # Errors
-    /// A file cannot be read, is no JSON, or has another form.
+    /// A file cannot be read, is not JSON, or has another form.
     pub fn read(
         dialect: Dialect,
         path: &Path,
@@ -90,13 +90,14 @@ impl Description {
 
     /// Whether a repository is there though it is not described.
     pub(crate) fn is_provided(&self, name: &str) -> bool {
+        // Described repositories have priority, so that adding one to the binary never changes a description.
         self.provided.contains(name) && !self.describes(name)
     }
 
     /// Parses the text of a description.
     ///
     /// # Errors
-    /// It is no JSON object.
+    /// It is not a JSON object.
     pub fn parse(dialect: Dialect, path: &Path, content: Vec<u8>) -> Result<Arc<Document>, Problem> {
         let shown = path.display();
         let document =
@@ -144,7 +145,7 @@ impl Description {
     /// The repositories, as they are written.
     ///
     /// # Errors
-    /// There are none, or they are no map.
+    /// There are none, or they are not a map.
     pub fn repositories(&self) -> Result<Node<'_>, Problem> {
         let root = self.document.root();
         let Some(all) = root.get("repositories") else {
@@ -174,7 +175,7 @@ impl Description {
     /// The main repository that the description names, if it names one.
     ///
     /// # Errors
-    /// It is no string.
+    /// It is not a string.
     pub fn main(&self) -> Result<Option<&str>, Problem> {
         let Some(main) = self.document.root().get("main").filter(|main| !main.is_null()) else {
             return Ok(None);
@@ -189,7 +190,7 @@ impl Description {
     /// The entry of a repository.
     ///
     /// # Errors
-    /// It does not exist, or it is no object.
+    /// It does not exist, or it is not an object.
     pub fn entry(&self, name: &str) -> Result<Node<'_>, Problem> {
         let all = self.repositories()?;
         let Some(entry) = all.get(name) else {
@@ -214,6 +215,7 @@ impl Description {
         let known = root.get("repositories");
         let label = self.document.label().clone();
         let main = root.get("main").filter(|main| main.as_str() == Some(name));
+        // The most specific place that is known to name it.
         let at = match (main, known) {
             (Some(main), _) => place(main),
             (None, Some(all)) => Location::key(label, all.path()),

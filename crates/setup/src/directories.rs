@@ -64,7 +64,7 @@ impl Session<'_> {
         Ok(TreeLocation { tree, repository: self.cache.git() })
     }
 
-    /// Warns of a `.git` that is no repository: what is in the directory is taken, or the commit of a repository further up.
+    /// Warns of a `.git` that is not a repository: what is in the directory is taken, or the commit of a repository further up.
     fn warn_of_no_repository(&self, error: &taut_git::Error, wanted: &ContentRequest<'_>) {
         let of = quoted(wanted.repository);
         let warning =

@@ -189,7 +189,7 @@ impl Session<'_> {
         };
         let into = Dir::of_user(directory).map_err(|error| failed(error.to_string()))?;
         // Complete under another name first: a file that is cut is not taken for the archive. Of several repositories with
-        // one archive, each writes its own. The name of the archive is no part of it, since that may be as long as a name
+        // one archive, each writes its own. The name of the archive is not part of it, since that may be as long as a name
         // can be.
         static WRITTEN: AtomicUsize = AtomicUsize::new(0);
         let temporary = format!(".taut-{}-{}.tmp", std::process::id(), WRITTEN.fetch_add(1, Relaxed));

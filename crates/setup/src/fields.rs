@@ -4,6 +4,7 @@
 
 /// What a key holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+// No more than the check needs: whether a value is right is found when it is read, with its meaning.
 pub enum Form {
     /// A string.
     Text,
@@ -69,6 +70,7 @@ pub const ENTRY: Fields = &[
 pub const PRAGMA: Fields = &[("special", Form::Special), ("to_git", Form::Flag), ("absent", Form::Flag)];
 
 /// The keys of what a repository is made from, by type.
+// By type, since a key that one type has is a misspelling or a mistake in another.
 pub const SOURCES: [(&str, Fields); 9] = [
     ("file", &[TYPE, PRAGMAS, ("path", Form::Text)]),
     (
@@ -121,6 +123,7 @@ const TYPE: (&str, Form) = ("type", Form::Text);
 
 const PRAGMAS: (&str, Form) = ("pragma", Form::Object);
 
+// Shared by `archive` and `zip`, which differ in the format of the file alone.
 const ARCHIVE: Fields = &[
     TYPE,
     PRAGMAS,
@@ -150,6 +153,7 @@ pub(crate) const LOCATION: &[&str] = &["root", "path", "base"];
 
 /// What a key of an rc file holds, as far as it has keys of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+// Coarser than [`Form`]: for keys that look misspelt, only the places where further keys may be matter.
 pub(crate) enum RcForm {
     /// No object.
     Plain,

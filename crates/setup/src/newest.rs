@@ -50,7 +50,7 @@ impl Session<'_> {
         if branches.is_empty() {
             return Ok(BTreeMap::new());
         }
-        // `git` runs in an empty directory, which is no repository with a configuration of its own.
+        // `git` runs in an empty directory, which is not a repository with a configuration of its own.
         let directory = self.scratch("update")?;
         let branches: Vec<Branch> = branches.into_iter().collect();
         let found = Mutex::new(BTreeMap::new());

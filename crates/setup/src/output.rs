@@ -30,7 +30,7 @@ pub(crate) struct Parts<'p> {
 /// The text of the configuration.
 ///
 /// # Errors
-/// A layer of a repository is no name.
+/// A layer of a repository is not a name.
 pub(crate) fn configuration(parts: &Parts<'_>) -> Result<String, Problem> {
     let mut repositories = Vec::new();
     for name in parts.included {

@@ -45,6 +45,7 @@ impl Description {
         // By the name of the repository that has the source, not of one that takes it over.
         let is_absent = self.absent().map(|absent| absent.contains(&defining));
         let mut source = source(self, name, node, reader)?;
+        // The list of absent repositories decides in place of the pragmas, in both directions.
         if let Some(is_absent) = is_absent {
             source.set_absent(is_absent);
         }
@@ -127,6 +128,7 @@ struct Fields<'d> {
 }
 
 impl<'d> Fields<'d> {
+    // Null counts as missing, as in the reference.
     fn get(&self, key: &str) -> Option<Node<'d>> {
         self.node.get(key).filter(|value| !value.is_null())
     }
@@ -265,9 +267,10 @@ impl<'d> Fields<'d> {
         })
     }
 
-    /// A checksum; the reference ignores what is no string, and reports a wrong one when it has fetched the file.
+    /// A checksum; the reference ignores what is not a string, and reports a wrong one when it has fetched the file.
     fn checksum(&self, key: &str, digits: usize) -> Result<Option<String>, Problem> {
         let Some(written) = self.optional_string(key) else { return Ok(None) };
+        // Checked before the transfer, so that a mistake in a checksum costs no download.
         if written.len() == digits && written.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(Some(written.to_ascii_lowercase()));
         }
@@ -280,6 +283,7 @@ impl<'d> Fields<'d> {
 
 fn directory(description: &Description, fields: &Fields<'_>) -> Result<Source, Problem> {
     let path = fields.string("path")?;
+    // An empty path is the base itself.
     let path = taut_sys::normal(&description.base().join(if path.is_empty() { "." } else { path }));
     let special = fields.special();
     // A directory of the system has its links as they are: to resolve them needs a tree.
@@ -292,6 +296,7 @@ fn directory(description: &Description, fields: &Fields<'_>) -> Result<Source, P
 fn git(fields: &Fields<'_>) -> Result<Source, Problem> {
     let commit = fields.id("commit", "a commit")?;
     let repository = fields.string("repository")?.to_owned();
+    // The order of these fields is that of the reference's checks.
     let branch = fields.string("branch")?.to_owned();
     let subdir = fields.subdir()?;
     let mirrors = fields.mirrors()?;
@@ -325,7 +330,7 @@ fn git_tree(fields: &Fields<'_>) -> Result<Source, Problem> {
         return Err(fields.wrong(wrong, "\"cmd\" is a list of strings", reference));
     }
     let mut env = BTreeMap::new();
-    // A value that is no map has no entries, and is no error.
+    // A value that is not a map has no entries, and is not an error.
     for (key, value) in fields.get("env").iter().flat_map(|env| env.entries()) {
         let Some(value) = value.as_str() else {
             let reference = format!(
@@ -371,6 +376,7 @@ fn foreign_file(fields: &Fields<'_>) -> Result<Source, Problem> {
     let content = fields.content()?;
     let Some(name) = fields.get("name") else {
         let mut problem = fields.missing("name", "field");
+        // This field has a message of its own in the reference.
         problem.reference =
             Some("Mandatory field \"name\" for foreign file repository is missing".to_owned());
         return Err(problem);

@@ -22,6 +22,8 @@ use crate::{
 /// The rc file and those that it names.
 #[derive(Default, Debug)]
 pub struct RcFiles {
+    // Kept as parsed documents, not as settings: merging is by key, and messages point into the
+    // file that a value came from.
     documents: Vec<Document>,
 }
 
@@ -131,7 +133,7 @@ impl RcFiles {
     /// directory, which need not exist.
     ///
     /// # Errors
-    /// One cannot be read, or is no JSON object.
+    /// One cannot be read, or is not a JSON object.
     pub fn read(
         dialect: Dialect,
         path: Option<&Path>,
@@ -344,7 +346,7 @@ impl<'d> Reader<'_, 'd> {
         self.get(key).map_or(Ok(None), |node| self.at(node))
     }
 
-    /// Warns of a value that is no list; the reference takes it for an empty one.
+    /// Warns of a value that is not a list; the reference takes it for an empty one.
     fn expect_list_of_locations(&mut self, key: &str, node: Node<'_>) {
         if node.kind() != Kind::List {
             let message = format!("{} is a list of locations", quoted(key));
@@ -402,6 +404,8 @@ impl<'d> Reader<'_, 'd> {
                 );
                 return Err(wrong(distdirs, "\"distdirs\" is a list of locations", reference));
             }
+            // A directory that is missing is passed over with a remark: one rc file often serves
+            // several machines.
             for location in &self.merged.distdirs {
                 let Some(path) = self.at(*location)? else { continue };
                 if is_directory(&path) {
@@ -562,6 +566,7 @@ impl<'d> Reader<'_, 'd> {
             Ok(Some(node))
         };
         let string = |map: Node<'_>, key: &str, what: &str| -> Result<Option<String>, Problem> {
+            // Null means absent everywhere in an rc file, as in the reference's reader.
             let Some(node) = map.get(key).filter(|node| !node.is_null()) else { return Ok(None) };
             let reference =
                 || format!("Configuration-provided {what} has to be a string, but found {}", text(node));
@@ -583,6 +588,8 @@ impl<'d> Reader<'_, 'd> {
                     set.ok_or_else(|| wrong(flag, "\"compatible\" is true or false", reference()))?;
             }
         }
+        // Read although nothing is served: a wrong value is an error in just-mr, and `cli` warns of
+        // a right one.
         if let Some(serve) = map("remote serve", "remote serve service")? {
             rc.serve_address = string(serve, "address", "remote serve service address")?;
         }
@@ -630,6 +637,8 @@ impl<'d> Reader<'_, 'd> {
                 wrong.push((node, message));
             }
         }
+        // Remarks and no errors: just-mr takes values of another form for absent, and the log is
+        // not needed for a build.
         self.remarks.extend(wrong.into_iter().map(|(node, message)| Remark::ignored(node, message)));
         let string = |key: &str| get(key).and_then(Node::as_str).map(str::to_owned);
         let files = LOGGED_OPTIONS.into_iter().filter_map(|option| Some((option, string(option)?)));

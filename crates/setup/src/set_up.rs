@@ -90,6 +90,8 @@ impl Session<'_> {
         if !problems.is_empty() {
             return Err(problems.into_iter().collect());
         }
+        // Of all repositories before any of them is made: one may know a URL or a name for a
+        // content that another needs.
         tasks.iter().for_each(|task| self.note_contents(&task.of.source));
         let (roots, found) = self.run(description, tasks)?;
         if let Some(waiting) = waiting {
@@ -212,6 +214,7 @@ impl Session<'_> {
         let outcomes: Vec<Mutex<Option<Outcome>>> = missing.iter().map(|_| Mutex::default()).collect();
         let work: Vec<_> = missing.iter().zip(&outcomes).collect();
         let next = AtomicUsize::new(0);
+        // Threads, and no runtime: most of the time is spent in git, in unpacking, or waiting for a transfer.
         let threads = self.options.jobs.clamp(1, missing.len());
         on_threads(threads, || {
             // Relaxed: it only numbers the tasks; the end of the threads orders everything else.
@@ -250,6 +253,7 @@ impl Session<'_> {
                 return Ok(Some(Root::Directory { path: path.clone(), ignore_special }));
             }
             Source::Computed(computed) => {
+                // Computed by the build, which can analyse targets: the configuration only describes it.
                 return Ok(Some(Root::Computed {
                     repository: computed.repository.clone(),
                     module: computed.module.clone(),

@@ -10,6 +10,8 @@ use crate::problem::place;
 
 /// What a repository is made from.
 #[derive(Clone, Debug)]
+// One variant for each type of the manual page, with all of its fields read, so that what uses a source reads
+// no JSON.
 pub enum Source {
     /// A directory here.
     File(Directory),
@@ -305,11 +307,12 @@ impl Source {
     }
 
     /// What identifies the tree of the root, if its content is fixed by the description: equal bytes are equal trees.
-    /// URLs, checksums and commands are no part of it. In the encoding of [`Encoder`]: the type; for git the commit and
+    /// URLs, checksums and commands are not part of it. In the encoding of [`Encoder`]: the type; for git the commit and
     /// the directory; for a tree its id; for an archive its id, the directory, the word for special entries; for a file
     /// its id, name, and whether it is executable; for a distdir the number of files, and of each the name and the id.
     pub fn identity(&self) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
+        // The type first: what follows has another meaning for each.
         e.bytes(self.type_name().as_bytes());
         match self {
             // A directory may change at any time, and the others depend on what other repositories come to.
@@ -318,6 +321,7 @@ impl Source {
                 e.bytes(git.commit.as_bytes());
                 e.bytes(git.subdir.as_bytes());
             }
+            // Whether special entries are ignored is not part of the tree, but of how the root reads it.
             Source::GitTree(tree) => e.bytes(tree.id.as_bytes()),
             Source::Archive(archive) => {
                 // Not the kind by itself: the type is at the beginning of the encoding.

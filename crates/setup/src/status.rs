@@ -159,7 +159,7 @@ impl Session<'_> {
 
     /// Whether a root can be made from what is on this machine.
     fn is_offline(&self, source: &Source, description: &Description) -> bool {
-        // Maps and git repositories of the build root, where older generations or just-mr may have it. A status is no place for
+        // Maps and git repositories of the build root, where older generations or just-mr may have it. A status is not a place for
         // their errors: the set-up reports them.
         let own = source.identity().map(|identity| own_key(&identity));
         let is_mapped = |map, key: &str| {
@@ -233,6 +233,8 @@ fn users(
         let roots = source.and_then(|source| source.get("repo"));
         let archives = source.and_then(|source| source.get("repositories"));
         let archives = archives.iter().flat_map(|list| list.items());
+        // All the ways in which an entry can name another repository, as written: a status should
+        // not need sources that can be read.
         let nodes = bound.chain(layers).chain(source).chain(roots).chain(archives);
         for used in nodes.filter_map(|node| node.as_str()) {
             users.entry(used.to_owned()).or_default().insert(name.clone());
@@ -259,6 +261,8 @@ fn made_from(description: &Description, source: &Source) -> BTreeSet<String> {
 /// from.
 fn find_offline(all: &mut [Status], derived: Vec<(usize, BTreeSet<String>)>) {
     let is_here = |status: &Status| matches!(status.presence, Presence::Present | Presence::Offline);
+    // Counting down, as in a topological sort (Kahn, 1962): a root becomes ready when the last name
+    // that it waits for does.
     let lacking: BTreeSet<String> =
         all.iter().filter(|status| !is_here(status)).map(|status| status.name.clone()).collect();
     // How many names each waits for, and by name the ones that wait for it.

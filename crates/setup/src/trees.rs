@@ -72,6 +72,7 @@ impl Session<'_> {
     pub(crate) fn take_over(&self, from: &Repository, tree: &Hash) -> taut_git::Result<()> {
         let writer = self.writer()?;
         let mut batch = writer.batch();
+        // Copied with all that is below it, as an older generation may be removed at any time.
         batch.copy_tree(from, tree)?;
         batch.finish()?;
         writer.keep(Kind::Tree, tree)
@@ -268,6 +269,7 @@ impl Session<'_> {
         let (content, wanted_file) = (&file.content, wanted.clone());
         let files = [NamedFile { number: 0, name: &file.name, content, object_type, wanted: wanted_file }];
         let name = taut_value::quoted(&file.name);
+        // Messages of commits are those of just-mr: they are part of the ids, which both tools then share.
         let message = format!("Content of foreign file at {name} {}", file.content.id.to_hex());
         self.files(&files, file.absent, wanted, message)
     }
@@ -359,6 +361,8 @@ fn id_of_files(files: &[NamedFile<'_>]) -> String {
     json.object(|json| {
         for file in files {
             json.key(file.name).list(|json| {
+                // The text is hashed as just-mr writes it, so the keys of the map are the same for
+                // both tools.
                 json.string(file.content.id.to_hex()).bool(file.object_type == ObjectType::Executable);
             });
         }

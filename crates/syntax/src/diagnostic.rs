@@ -2,7 +2,7 @@
 //!
 //! A diagnostic can be compared, hashed, stored and shown again later. It points into files by (name, JSON path), never
 //! by offsets, so that re-formatting a file changes no diagnostic; lines, columns and excerpts are looked up when it is
-//! rendered (see [`Renderer`]). The one exception are syntax errors, since a file that is no JSON has no paths.
+//! rendered (see [`Renderer`]). The one exception are syntax errors, since a file that is not JSON has no paths.
 
 mod decode;
 mod encode;
@@ -39,7 +39,7 @@ pub enum LocationPart {
     Value(JsonPath),
     /// The key of the value at a path.
     Key(JsonPath),
-    /// A piece of text; only for files that are no JSON, and for keys that occur twice.
+    /// A piece of text; only for files that are not JSON, and for keys that occur twice.
     Text(Span),
 }
 
@@ -143,6 +143,7 @@ impl Note {
 pub const NEXT_MESSAGE: &str = "\u{1e}";
 
 /// At the beginning of a message of the reference: it is a warning.
+// Device controls (DC1, DC2) and separators (RS, GS, US) of ASCII.
 const AS_WARNING: char = '\u{11}';
 
 /// At the beginning of a message of the reference: it is given below no step.
@@ -272,6 +273,7 @@ impl Diagnostic {
             let texts: String = warnings
                 .map(|warning| format!("{AS_WARNING}{}{NEXT_MESSAGE}", warning.reference_text()))
                 .collect();
+            // In front: the reference writes a warning when it finds it, and the error ends the call.
             self.reference = Some(texts + self.reference_text());
         }
         self
@@ -332,6 +334,8 @@ impl Diagnostic {
     /// The diagnostic with other names for files.
     #[must_use]
     pub fn with_files_named(mut self, name: &impl Fn(&Arc<str>) -> Arc<str>) -> Diagnostic {
+        // All places, also those of notes and steps: a diagnostic is either relative to its roots
+        // as a whole, or not at all.
         let own = self.location.iter_mut();
         let of_notes = self.notes.iter_mut().filter_map(|note| note.location.as_mut());
         let of_frames = self.chain.iter_mut().filter_map(|frame| frame.location.as_mut());
@@ -341,6 +345,7 @@ impl Diagnostic {
 
     /// Whether its chain ends at a target.
     pub fn is_settled(&self) -> bool {
+        // The last frame is the outermost, and only that of a target completes the chain.
         self.chain.last().is_some_and(|frame| frame.target.is_some())
     }
 

@@ -164,6 +164,7 @@ impl std::fmt::Debug for Document {
 
 /// A value in a document.
 #[derive(Clone, Copy)]
+// Two words, passed by value: a view into the tape, which owns everything.
 pub struct Node<'d> {
     document: &'d Document,
     index: u32,
@@ -213,6 +214,7 @@ impl<'d> Node<'d> {
     fn text(self) -> &'d str {
         let slot = self.slot();
         match slot.payload {
+            // The span includes the quotation marks.
             0 => &self.document.text[slot.span.start as usize + 1..slot.span.end as usize - 1],
             n => &self.document.unescaped[n as usize - 1],
         }
@@ -300,6 +302,8 @@ impl<'d> Node<'d> {
         let mut node = self.document.root();
         // Down from the root, since slots have no link to their containers: that would cost memory for each value.
         while node.index != self.index {
+            // Containers enclose their children in the text, so the child on the way is the one
+            // whose span has this one inside.
             let child = |child: &u32| {
                 let candidate = self.at(*child);
                 candidate.span().start <= self.span().start && self.span().end <= candidate.span().end

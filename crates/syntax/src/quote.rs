@@ -14,7 +14,7 @@ pub fn quoted_list<T: AsRef<str>>(texts: &[T]) -> String {
     format!("[{}]", texts.join(", "))
 }
 
-/// Several names as messages list them: `a, b and c`. A name that is no plain word is in quotes.
+/// Several names as messages list them: `a, b and c`. A name that is not a plain word is in quotes.
 pub fn enumeration<T: AsRef<str>>(names: &[T]) -> String {
     with_and(&names.iter().map(|name| bare(name.as_ref())).collect::<Vec<_>>())
 }

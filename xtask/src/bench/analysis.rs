@@ -46,6 +46,7 @@ struct Variant {
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = options(args)?;
     if let Some(dir) = &options.write {
+        // For other measurements of the same projects, with a profiler for example.
         return options.workloads.iter().try_for_each(|workload| workload.write(&dir.join(workload.name())));
     }
     let taut = cargo::taut(true)?;
@@ -53,6 +54,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut variants = vec![
         variant("taut -J1", &taut, ["-J", "1"].as_slice()),
         variant("taut -J2", &taut, &["-J", "2"]),
+        // Without records: the difference to the first variant is what recording costs.
         variant("taut -J1 --no-trace", &taut, &["-J", "1", "--no-trace"]),
     ];
     match Tool::reference() {

@@ -64,6 +64,7 @@ impl Workload {
     pub(crate) fn write(self, root: &Path) -> Result<()> {
         let project = Project { root, modules: Vec::new() };
         fs::create_dir_all(root)?;
+        // Marks the root of the workspace.
         fs::write(root.join("ROOT"), "")?;
         match self {
             Self::Layered(size) => project.layered(size, "step", step_rule()),
@@ -100,7 +101,9 @@ impl Project<'_> {
         Ok(())
     }
 
+    // One generator for two workloads: with nodes, the same graph shows what anonymous targets add.
     fn layered(mut self, size: usize, rule: &str, rules: Value) -> Result<()> {
+        // A fixed seed: results of different days are compared, so they must be of the same project.
         let mut rng = Rng::new(size as u64);
         let width = (size / 10).max(1);
         for number in 0..size {
@@ -160,6 +163,7 @@ impl Project<'_> {
         let mut targets: Map<String, Value> = (0..100)
             .map(|n| (format!("f{n}"), json!({"type": "file_gen", "name": format!("f{n}"), "data": ""})))
             .collect();
+        // A hundred targets for ten thousand places: staging is measured, not analysis of dependencies.
         let dirs: Vec<Value> =
             (0..count).map(|n| json!([format!("f{}", n % 100), format!("d{n}")])).collect();
         targets.insert(String::new(), json!({"type": "install", "dirs": dirs}));
@@ -190,6 +194,7 @@ impl Project<'_> {
                 ["staged", {"type": "to_subdir", "subdir": "d", "$1": var("other")}],
             ],
             "body": {"type": "if",
+                // The comparison needs both unions whole, so neither can be left out by a lazy evaluator.
                 "cond": {"type": "==", "$1": var("one"), "$2": var("other")},
                 "then": {"type": "RESULT", "artifacts": var("staged"), "provides": {
                     "type": "singleton_map", "key": "keys", "value": {"type": "join", "$1": var("keys")},
@@ -215,6 +220,7 @@ impl Project<'_> {
                 "start": start, "body": body,
             })
         };
+        // Accumulators that are copied in each step cost quadratic time.
         let map =
             fold(json!({"type": "empty_map"}), json!({"type": "map_union", "$1": [var("acc"), single]}));
         let list = fold(json!([]), json!({"type": "++", "$1": [var("acc"), [var("n")]]}));
@@ -342,6 +348,7 @@ fn library_rule() -> Value {
             "body": {"type": "DEP_PROVIDES", "dep": var("dep"), "provider": provider, "default": default},
         })
     };
+    // A linker needs a library behind all that use it, so the last occurrence stays.
     let together = |list: Value| json!({"type": "nub_right", "$1": {"type": "++", "$1": list}});
     let compile = json!({
         "type": "foreach_map", "var_key": "path", "var_val": "source", "range": var("srcs"),
@@ -365,6 +372,7 @@ fn library_rule() -> Value {
     });
     let stage = json!({"type": "join", "separator": "/", "$1": field("stage")});
     let own = |name: &str| json!({"type": "to_subdir", "subdir": var("stage"), "$1": union(each("DEP_ARTIFACTS", name))});
+    // A long text made of all headers: large strings are part of what such rules compute.
     let module_map = json!({
         "type": "join", "separator": "\n",
         "$1": {"type": "foreach", "var": "header", "range": {"type": "keys", "$1": var("headers")}, "body": {

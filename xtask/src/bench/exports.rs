@@ -89,11 +89,14 @@ fn options(args: &[String]) -> Result<Options> {
 
 /// Writes a project: each repository exports a target with ten outputs, which depends on that of the one before.
 fn write(top: &Path, repositories: usize) -> Result<()> {
+    // Trees of a git repository: only repositories with fixed content are eligible for the cache.
     let git = GitRepository::new(top.join("repository.git"));
     let mut all = serde_json::Map::new();
     let (mut bindings, mut dirs) = (serde_json::Map::new(), Vec::new());
     for number in 0..repositories {
+        // Several outputs, so that an entry of the cache has some size.
         let outs: Vec<String> = (0..10).map(|out| format!("lib{number}/{out}")).collect();
+        // A chain, so that each entry of the cache implies those below it.
         let deps = if number > 0 { vec![json!(["@", "below", "", "lib"])] } else { Vec::new() };
         let targets = json!({
             "lib": {"type": "export", "target": "made", "flexible_config": ["ARCH", "DEBUG"]},
@@ -160,6 +163,7 @@ fn measured(variants: &[Variant], options: &Options) -> Result<Vec<Value>> {
             variant.name,
             peak / 1024.0
         );
+        // `--no-trace` is compared with a null build of the reference, which never has traces.
         let is_rival = |other: &Variant| other.name.starts_with("just") && other.edits == variant.edits;
         if let Some(rival) = variants.iter().position(is_rival).filter(|_| variant.name.starts_with("taut")) {
             let ratio = cpu / of(rival, |c| c.cpu);

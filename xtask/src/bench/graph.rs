@@ -157,6 +157,7 @@ impl Graph {
         self.push(steps.collect(), Vec::new());
     }
 
+    // A content of its own for each, so that no two actions have the same inputs and share a result.
     fn number(&mut self, number: usize) -> String {
         let path = format!("{}/s{number}", module(self.steps.len()));
         self.sources.push((path.clone(), format!("{number}\n")));
@@ -182,7 +183,7 @@ impl Graph {
         let runs = |path: &str| {
             let mut pending = readers.get(path).cloned().unwrap_or_default();
             let mut seen: HashSet<usize> = pending.iter().copied().collect();
-            // A source that invalidates many more is no candidate, and need not be followed.
+            // A source that invalidates many more is not a candidate, and need not be followed.
             while let Some(step) = pending.pop().filter(|_| seen.len() < 4 * EDIT_RUNS) {
                 pending.extend(users[step].iter().copied().filter(|user| seen.insert(*user)));
             }

@@ -102,6 +102,7 @@ impl<'o> Bench<'o> {
     /// The tools in the order of this round: each round begins with another one.
     fn order(&self, round: usize) -> impl Iterator<Item = &'o Rival> + use<'o> {
         let rivals = self.rivals;
+        // Rotated: whichever runs first in a round finds colder caches of the system.
         (0..rivals.len()).map(move |at| rivals[(at + round) % rivals.len()])
     }
 
@@ -263,6 +264,7 @@ impl<'o> Bench<'o> {
 
     /// A bare `statx` loop over the files that a null build checks: the least that checking can cost.
     fn statx_loop(&self) -> Result<Cost> {
+        // Paths from a file, so that making the list is not part of what is measured.
         let list = self.scratch.path().join("list");
         let root = self.rivals[0].source(&self.dir(self.rivals[0]));
         let paths: String =
@@ -304,6 +306,7 @@ fn taut_command(rival: &Rival, subcommand: &str, dir: &Path, root: &Path, jobs: 
 
 /// How many actions a build ran, by its log.
 fn actions_run(log: &str) -> Option<u64> {
+    // Three forms of logs: of taut, of the reference, and of ninja and n2.
     if let Some((all, known)) = taut_testkit::processed(log) {
         return Some((all - known) as u64);
     }

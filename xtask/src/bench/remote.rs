@@ -71,11 +71,13 @@ impl Runs {
     /// Makes another run.
     fn add(&mut self, command: &Command, file: &Path, server: &mut Server) -> Result<()> {
         self.costs.push(measure::cost(command, file)?);
+        // Of the last run only: the calls do not vary as times do.
         self.calls = server.calls()?;
         Ok(())
     }
 
     fn of(&self, figure: fn(&Cost) -> f64) -> f64 {
+        // Of medians one slow run, for a reason outside of the tool, changes nothing.
         median(self.costs.iter().map(figure).collect())
     }
 
@@ -123,6 +125,7 @@ struct Server {
 impl Server {
     /// `words`: what it does, as `memory_server` reads it. `TAUT_MEMORY_SERVER` names a binary to use instead.
     fn start(words: &[&str]) -> Result<Server> {
+        // On a build machine, the server may have been compiled before, by another step.
         let mut command = match std::env::var_os("TAUT_MEMORY_SERVER") {
             Some(binary) => Command::new(binary),
             None => Server::by_cargo(),
@@ -132,6 +135,7 @@ impl Server {
         let questions = process.stdin.take().context("no standard input")?;
         let mut answers = BufReader::new(process.stdout.take().context("no standard output")?);
         let mut address = String::new();
+        // The port is chosen by the system, so that runs at the same time do not collide.
         answers.read_line(&mut address)?;
         let address = address.trim().parse().context("the server did not start")?;
         Ok(Server { process, questions, answers, address })
@@ -146,6 +150,7 @@ impl Server {
 
     /// How often each method was called since the last time.
     fn calls(&mut self) -> Result<BTreeMap<String, u64>> {
+        // Over the pipes of the process and not over its network interface, whose calls are what is counted.
         self.questions.write_all(b"calls\n")?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;

@@ -23,6 +23,8 @@ impl Rival {
         }
         for (name, variable) in [("ninja", "NINJA"), ("n2", "N2")] {
             let binary = std::env::var_os(variable).map_or_else(|| PathBuf::from(name), PathBuf::from);
+            // Whether it runs, not whether the file exists: a wrapper without its program would
+            // fail in the middle of a measurement.
             let answers = Command::new(&binary).arg("--version").output();
             if answers.is_ok_and(|output| output.status.success()) {
                 all.push(Self::Ninja(name, binary));
@@ -53,6 +55,7 @@ impl Rival {
 
     /// The directory of the sources within a directory that was written for this tool.
     pub(crate) fn source(&self, dir: &Path) -> PathBuf {
+        // Beside the build root, so that a tool never lists what it has written itself.
         dir.join("src")
     }
 

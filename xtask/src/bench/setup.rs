@@ -88,6 +88,8 @@ fn options(args: &[String]) -> Result<Options> {
 
 /// A text of some lines that no other file has.
 fn content(seed: usize) -> String {
+    // Multiplicative hashing (Knuth, TAOCP 3, 6.4): neighbours get texts that do not compress into
+    // each other.
     (0..20).map(|line| format!("{} {line} of file {seed}\n", seed.wrapping_mul(2_654_435_761) >> 7)).collect()
 }
 
@@ -120,6 +122,7 @@ fn write(top: &Path, options: &Options) -> Result<()> {
         all.insert(name.clone(), json!({"repository": source}));
         bindings.insert(name.clone(), json!(name));
     }
+    // Never asked: the mirror below takes its place.
     let url = "https://example.org/large.git";
     let commit = large_commit(top, options.files)?;
     let source = json!({"type": "git", "repository": url, "branch": "main", "commit": commit});
@@ -152,6 +155,7 @@ fn large_commit(top: &Path, files: usize) -> Result<String> {
     run_quietly(&mut git(&["init", "-q", "-b", "main"]))?;
     run_quietly(&mut git(&["add", "."]))?;
     run_quietly(&mut git(&["commit", "-q", "-m", "files"]))?;
+    // As servers have their repositories: in one pack.
     run_quietly(&mut git(&["repack", "-q", "-a", "-d"]))?;
     let head = git(&["rev-parse", "HEAD"]).output()?;
     Ok(String::from_utf8_lossy(&head.stdout).trim().to_owned())
@@ -195,6 +199,8 @@ fn measured(tools: &mut [SetUp], options: &Options) -> Result<Vec<Value>> {
                 let ratio = cpu_ms / cpu(rival);
                 row["cpu_per_just_mr"] = json!(ratio);
                 line += &format!("  per just-mr: cpu {ratio:.3}");
+                // The bar is about a first set-up; the second one is a look-up, in which the start
+                // of the process dominates.
                 if situation == 0 {
                     let verdict = if ratio <= CPU_BAR { "reached" } else { "NOT reached" };
                     line += &format!(" (bar {CPU_BAR}, {verdict})");

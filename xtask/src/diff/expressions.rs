@@ -13,6 +13,8 @@ use taut_testkit::{
 };
 
 /// The number of expressions in one project.
+// Small enough for a readable log if one of them fails in a new way, and large enough to make the
+// start of processes cheap.
 const BATCH: u64 = 250;
 
 /// A random expression of any kind and depth, by its number.
@@ -45,6 +47,8 @@ pub(super) fn run(count: u64, seed: u64, taut: &Tool, reference: &Tool) -> Resul
         good += all.len() - wrong.errors;
         different += wrong.numbers.len();
         for number in wrong.numbers {
+            // A candidate that makes a tool fail as a whole is not smaller in the same way, so an
+            // error counts as no difference.
             let single = |expression: &Value| {
                 let single = batch(std::slice::from_ref(expression), &config, taut, reference);
                 single.is_ok_and(|wrong| !wrong.numbers.is_empty())
@@ -76,12 +80,14 @@ struct Wrong {
 fn batch(all: &[Value], config: &Value, taut: &Tool, reference: &Tool) -> Result<Wrong> {
     let case = expressions_case(all, config, &[]);
     let (theirs, ours) = (answer(&case, reference)?, answer(&case, taut)?);
+    // An error in one tool alone is a difference, whatever the texts are.
     let mut numbers: Vec<usize> = theirs.failed.symmetric_difference(&ours.failed).copied().collect();
     // Without those that are in error in either tool, so that both have values to compare.
     let without: Vec<usize> = theirs.failed.union(&ours.failed).copied().collect();
     let case = expressions_case(all, config, &without);
     let (theirs, ours) = (answer(&case, reference)?, answer(&case, taut)?);
     let errors = without.len();
+    // By text: the order of keys and the notation of numbers are part of the answer.
     if theirs.values == ours.values && theirs.graph == ours.graph {
         return Ok(Wrong { numbers, errors });
     }
@@ -93,6 +99,7 @@ fn batch(all: &[Value], config: &Value, taut: &Tool, reference: &Tool) -> Result
     let lines = differs(&theirs.values, &ours.values).or_else(|| differs(&theirs.graph, &ours.graph));
     let theirs: Vec<Value> = theirs.list()?;
     let ours: Vec<Value> = ours.list()?;
+    // The list of values has the numbers that were kept, in their order.
     let kept = (0..all.len()).filter(|number| !without.contains(number));
     let differ = kept.zip(theirs.iter().zip(&ours)).filter(|(_, (their, our))| their != our);
     numbers.extend(differ.map(|(number, _)| number));

@@ -35,6 +35,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     let (times, wall) = (own_times().since(before), start.elapsed().as_secs_f64() * 1e3);
     let cost = json!({
+        // The form of all reports of `measure`, with zeros for what one loop in one process cannot have.
         "user": times.user, "system": times.system, "unwaited": 0.0, "wall": wall, "late": 0.0, "peak": 0,
     });
     fs::write(report, cost.to_string())?;
@@ -43,6 +44,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 
 /// The names of a list of paths, by their directories.
 fn by_directory(list: &str) -> Result<BTreeMap<CString, Vec<CString>>> {
+    // C strings are made before the clock starts: conversion is not part of checking.
     let mut groups: BTreeMap<CString, Vec<CString>> = BTreeMap::new();
     for path in list.lines() {
         let parts = || Some((Path::new(path).parent()?.to_str()?, Path::new(path).file_name()?.to_str()?));

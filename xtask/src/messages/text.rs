@@ -10,6 +10,7 @@ pub(super) fn placeholders(text: &str) -> String {
     while let Some(at) = rest.find(['{', '}']) {
         out.push_str(&rest[..at]);
         let inserted = &rest[at..];
+        // A doubled brace is a brace (`std::fmt`).
         if let Some(after) = inserted.strip_prefix("{{").or_else(|| inserted.strip_prefix("}}")) {
             out.push(if inserted.starts_with('{') { '{' } else { '}' });
             rest = after;
@@ -57,6 +58,8 @@ pub(super) fn is_sentence(text: &str) -> bool {
                 && letters.chars().all(|c| c.is_alphanumeric() || "-'_".contains(c))
         };
         let words: Vec<bool> = piece.split(' ').map(is_word).collect();
+        // Names, keys and words of other programs are mostly single words; what has two in a row is
+        // a sentence or meant to be shown like one.
         words.windows(2).any(|pair| pair == [true, true])
     })
 }
@@ -88,7 +91,7 @@ pub(super) fn is_covered(text: &str, answers: &[String]) -> bool {
     is_there(&pieces)
 }
 
-/// Whether one of these answers has a text that is no format string.
+/// Whether one of these answers has a text that is not a format string.
 pub(super) fn is_whole_in(text: &str, answers: &[String]) -> bool {
     answers.iter().any(|answer| answer.contains(text))
 }

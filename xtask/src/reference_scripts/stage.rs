@@ -34,6 +34,7 @@ pub(super) struct Scripts {
 }
 
 /// Makes the archives that `create_test_archives` makes: the same tree, in the two formats.
+// Directories are made anew under a random name, as scripts call it several times.
 const ARCHIVES: &str = r"#!/bin/sh
 set -eu
 dir=$(mktemp -d ./archives.XXXXXX)
@@ -124,6 +125,7 @@ impl Scripts {
                 list => list.as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
             };
             match words[..] {
+                // Already there, as the tool that is tested.
                 ["", "tool-under-test" | "mr-tool-under-test"] => {}
                 [.., "create_test_archives"] => {
                     fs::create_dir_all(work.join("src"))?;
@@ -197,6 +199,7 @@ impl Scripts {
             Kind::Remote => drop(command.args([compatible, "null"])),
             Kind::Serve => drop(command.args([compatible, "false"])),
         }
+        // A home of its own: rc files and caches of the user would decide about results.
         command.current_dir(place).env_clear().env("PATH", &self.path).env("HOME", place);
         if self.compatible {
             command.env("COMPATIBLE", "YES");

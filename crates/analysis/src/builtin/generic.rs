@@ -22,6 +22,7 @@ use crate::{
 };
 
 pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
+    // Dependencies first, since all other fields may ask for their `outs` and `runfiles`.
     let names = scope.names("deps")?;
     let deps = scope.deps("deps", names).await?;
     let outs = outputs(&scope, "outs", &deps)?;
@@ -173,8 +174,9 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     if shell.is_empty() {
         shell = vec!["sh".into(), "-c".into()];
     }
+    // Saturating: the commands may share one text that is repeated more often than memory would allow.
     let length = cmds.iter().fold(0_u64, |sum, cmd| sum.saturating_add(cmd.len() as u64 + 1));
-    // The script is no value of an expression, and is bounded as one all the same.
+    // The script is not a value of an expression, and is bounded as one all the same.
     if length > MAX_STRING_BYTES {
         let message =
             format!("\"cmds\" together would have {length} bytes; at most {MAX_STRING_BYTES} are possible");

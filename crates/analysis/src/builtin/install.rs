@@ -75,12 +75,14 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let dep = |name: &NamedTarget| &deps[position[name]];
 
     let mut stage = Stage::default();
+    // Runfiles of `deps` first, then `files`, then `dirs`: the order decides which role a conflict is
+    // reported for.
     for name in &dep_names {
         for (path, artifact) in dep(name).runfiles().iter() {
             stage.add(&scope, "deps", path.clone(), artifact, dep(name), &deps)?;
         }
     }
-    // A dependency that offers nothing at all is no mistake of this target.
+    // A dependency that offers nothing at all is not a mistake of this target.
     let idle =
         dep_names.iter().map(dep).filter(|dep| dep.runfiles().is_empty() && !dep.artifacts().is_empty());
     let idle: Vec<Diagnostic> = idle.map(|dep| without_runfiles(&scope, dep)).collect();
@@ -180,6 +182,7 @@ fn without_runfiles(scope: &Scope<'_>, dep: &Dep) -> Diagnostic {
 }
 
 fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail> {
+    // As in the reference, runfiles stand in where a target has no artifacts.
     let from = if dep.artifacts().is_empty() { dep.runfiles() } else { dep.artifacts() };
     let name = dep.name.to_json();
     let wrong = |message: String, reference: &str| {

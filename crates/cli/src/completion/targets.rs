@@ -91,6 +91,7 @@ impl NameContext {
     /// Modules, and directories that may have some, by their path from the root.
     fn modules(&self, lead: &str, above: &str, begun: &str) -> Vec<Candidate> {
         let mut found = Vec::new();
+        // A module is named by its path from the root, so such a word can only be a path of a file.
         if above.starts_with("./") || above.starts_with("../") {
             return found;
         }
@@ -149,6 +150,8 @@ impl NameContext {
         let path = self.root.path().join(module).join(&self.file);
         let read = Named::read(&path)
             .ok()
+            // A file that is being edited is often malformed for a moment: then nothing is offered,
+            // and no error is shown.
             .and_then(|content| Document::parse_as(Dialect::Extended, "", content).ok());
         let Some(document) = read.filter(|document| document.root().kind() == Kind::Object) else {
             return Vec::new();

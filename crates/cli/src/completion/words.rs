@@ -61,6 +61,7 @@ const IN_RESULTS: [&str; 2] = ["print_to_stdout", "sub_object_path"];
 /// What may stand at the cursor, in the word that begins with `current`, behind other words, the first of which is the
 /// subcommand.
 pub(super) fn offer(before: &[&str], current: &str, cwd: &Path) -> Offer {
+    // The definition that words are parsed by, so what is offered is what is accepted.
     let tool = definition("taut");
     let (name, before) = match before {
         // It is followed by another subcommand.
@@ -184,6 +185,7 @@ fn value(arg: &Arg, lead: &str, begun: &str, cwd: &Path, given: &BTreeMap<&str, 
         return Offer::by_shell(Otherwise::Nothing);
     }
     let of = |values: Vec<Candidate>| {
+        // With what is before it in the word: shells replace the whole word at the cursor.
         let led = |value: Candidate| Candidate { text: format!("{lead}{}", value.text), ..value };
         Offer::of(values.into_iter().map(led), &format!("{lead}{begun}"))
     };
@@ -194,6 +196,8 @@ fn value(arg: &Arg, lead: &str, begun: &str, cwd: &Path, given: &BTreeMap<&str, 
     let id = arg.get_id().as_str();
     let names = arg.get_value_names().unwrap_or_default();
     let is = |kind: &str| names.iter().any(|name| name.split('|').any(|name| name == kind));
+    // By the names of values in the help: they say what kind of word is expected, and a new option
+    // needs no entry here.
     if is("ACTION") || is("%ACTION") && begun.starts_with('%') {
         return of(actions::candidates(cwd, given));
     }

@@ -1,6 +1,6 @@
 //! The files of a directory for `init --from-sources`.
 //!
-//! What is no source is left out: hidden files and directories, links, directories that tools made (those with a
+//! What is not a source is left out: hidden files and directories, links, directories that tools made (those with a
 //! `CACHEDIR.TAG`, and some by name). A directory below with a targets file is described already.
 
 use std::{
@@ -32,7 +32,7 @@ const MADE: [&str; 4] = ["node_modules", "__pycache__", "CVS", "_build"];
 /// So many bytes of a file decide; sources are not as long.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// A tree with more files is no single project.
+/// A tree with more files is not a single project.
 const MAX_FILES: usize = 200_000;
 
 /// Reads all files below a directory.

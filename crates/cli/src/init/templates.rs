@@ -10,6 +10,8 @@ pub(crate) const NAMES: [&str; 6] = ["c", "c++", "python", "rust", "shell", "mix
 const ROOT: File = ("ROOT", "");
 
 /// The files of a template; an empty list for a name that is not among [`NAMES`].
+// In the binary, so that `init` works wherever the binary was copied to. Each file is named one by
+// one: `include_str!` takes no directories, and a file that is removed breaks the build.
 pub(super) fn files(name: &str) -> &'static [File] {
     match name {
         "c" => &[

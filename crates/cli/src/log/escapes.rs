@@ -1,5 +1,5 @@
 //! Escape codes in what actions and diagnostics print: colour stays where standard error is in colour, everything else
-//! is removed. A code that moves the cursor would spoil the lines of the display, and a log file is no terminal.
+//! is removed. A code that moves the cursor would spoil the lines of the display, and a log file is not a terminal.
 
 use std::borrow::Cow;
 

@@ -267,6 +267,7 @@ fn typed(given: &[GivenOption]) -> Result<(Options, Log), NoCall> {
             "distdir" => o.distdirs.extend(absolute()),
             "no-fetch-ssl-verify" => o.no_ssl_verify = truth(given)?,
             "fetch-cacert" => o.ca_bundle = absolute(),
+            // As written: a name without a slash is searched for in PATH when it is launched.
             "just" => o.just = path(),
             "main" => o.main = Some(text()),
             "rc" => o.rc = canonical(),
@@ -320,6 +321,8 @@ fn launcher(text: &str) -> Result<Vec<String>, NoCall> {
     settings::launcher(text).map_err(|_| {
         let syntax = reference_error(text.as_bytes());
         let text = match syntax.is_empty() {
+            // The number is that of the JSON library of the reference (nlohmann/json,
+            // `type_error`), whose text it prints.
             true => format!("[json.exception.type_error.302] {}", launcher_type(text)),
             false => syntax,
         };
@@ -327,11 +330,12 @@ fn launcher(text: &str) -> Result<Vec<String>, NoCall> {
     })
 }
 
-/// The reference's words for a launcher that is no list of strings.
+/// The reference's words for a launcher that is not a list of strings.
 fn launcher_type(text: &str) -> String {
     let Ok(document) = Document::parse("", text.as_bytes().to_vec()) else { return String::new() };
     let root = document.root();
     match root.items().find(|item| item.as_str().is_none()) {
+        // The library converts item by item, so the first wrong one decides.
         Some(item) => format!("type must be string, but is {}", reference_type(item.kind())),
         None => format!("type must be array, but is {}", reference_type(root.kind())),
     }

@@ -27,7 +27,7 @@ impl Invocation {
     /// Makes the directory of this call: below the project's, the time in UTC and a random number.
     ///
     /// # Errors
-    /// The name of the project is no name of a directory.
+    /// The name of the project is not a name of a directory.
     pub(crate) fn begin(log_of: &InvocationLog, log: &Log) -> Result<Invocation, String> {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = since_epoch.as_secs();
@@ -44,7 +44,7 @@ impl Invocation {
         if made.is_err() {
             let shown = taut_value::quoted(&directory.to_string_lossy());
             log.say(Level::Warn, format!("Failed to create directory {shown} for invocation logging"));
-            // Without a log the call goes on: the log is no part of what it is for.
+            // Without a log the call goes on: the log is not part of what it is for.
             return Ok(Invocation { directory: None, time });
         }
         if let Some(message) = &log_of.message {
@@ -57,7 +57,7 @@ impl Invocation {
     /// Writes the file with the words of the call, its configuration and its context, if it is wanted.
     ///
     /// # Errors
-    /// Its name is no name of a file.
+    /// Its name is not a name of a file.
     pub(crate) fn describe(
         &self,
         log_of: &InvocationLog,

@@ -64,6 +64,7 @@ impl Settings {
             given_build_root.clone().unwrap_or_else(|| weakly_canonical(&anchors.home.join(".cache/just")));
         log.log_limit = log.log_limit.or(rc.log_limit);
         log.restrict_stderr_log_limit = log.restrict_stderr_log_limit.or(rc.restrict_stderr_log_limit);
+        // Both: a file that the user's rc file names is written whatever the command line adds.
         log.log_file.extend(rc.log_files);
         let locations = o.checkout_locations.or(rc.checkout_locations);
         Settings {

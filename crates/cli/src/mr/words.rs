@@ -73,7 +73,7 @@ pub(crate) fn sort(
     // Behind `--` there are names only, which no option takes.
     let mut only_names = false;
     while let Some(word) = rest.pop_front() {
-        // What follows is no option and no subcommand any more, and so unexpected.
+        // What follows is neither an option nor a subcommand, and so unexpected.
         if word == "--" && !only_names {
             only_names = true;
             // Shown with what follows it.

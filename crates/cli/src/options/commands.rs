@@ -120,6 +120,8 @@ pub struct Dumps {
 
 impl Dumps {
     /// Whether configurations, results or nodes are to be written, which may be too long as text.
+    // Values share their parts, and a text repeats them, so these dumps may be exponentially long;
+    // the others list identifiers and texts of actions, which cannot be.
     pub fn any_of_values(&self) -> bool {
         let of_values = [
             &self.dump_provides,
@@ -134,6 +136,7 @@ impl Dumps {
     }
 
     /// Whether anything is to be written.
+    // Field by field: clap keeps no list of the options that were given once they are typed.
     pub fn any(&self) -> bool {
         self.dump_actions.is_some()
             || self.dump_blobs.is_some()
@@ -261,6 +264,7 @@ pub struct Watch {
 /// What a question about builds is about; nothing is built for it.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
+// Without options about results and graphs: what a build would leave behind does not apply to a question.
 pub struct Question {
     #[command(flatten)]
     pub analysis: Analysis,
@@ -389,6 +393,7 @@ pub struct Gc {
 /// Where a description of repositories is, and the build root that they are set up in.
 #[derive(Args, Debug, Default)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
+// Not `Common`: a set-up has no workspace root and no jobs of actions, and its `-C` is always a description.
 pub struct Repositories {
     /// The description of the repositories; default: repos.json or etc/repos.json of the workspace, and others
     #[arg(short = 'C', long, value_name = "PATH")]
@@ -486,6 +491,8 @@ pub struct ListRepositories {
 /// Options of `gc-repo`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
+// Its own build-root option: the repositories are not part of the store, so none of the options
+// about servers apply.
 pub struct CollectRepositories {
     /// Only remove what was not used since the last call; what is used now stays
     #[arg(long)]

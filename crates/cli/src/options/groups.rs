@@ -68,6 +68,7 @@ pub struct SetUp {
     pub stores: Stores,
     /// Whether a description is looked for, and set up, if the configuration is one.
     #[arg(skip)]
+    // Set by the name of the tool and not by a word: under the name `just`, a description is not looked for.
     pub is_done: bool,
 }
 
@@ -106,6 +107,7 @@ pub struct RcFile {
 pub struct Log {
     /// Also show the commands that run, counts, ids and all artifacts
     #[arg(short, long, overrides_with = "quiet")]
+    // Each overrides the other, so that of `-q -v` the last one counts, as with an option that is repeated.
     pub verbose: bool,
     /// Show errors only
     #[arg(short, long, overrides_with = "verbose")]
@@ -241,6 +243,7 @@ pub struct Stores {
 /// A server, and how it is reached.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Stores and services")]
+// Apart from `Stores`, since set-ups use the server but not the target-serving service.
 pub struct Server {
     /// Server that executes actions: HOST:PORT, or grpcs://HOST:PORT for an encrypted connection
     #[arg(short = 'r', long, value_name = "HOST:PORT")]

@@ -69,6 +69,8 @@ pub(crate) fn of_tool(tool: &Command) -> Page {
         let subcommand = tool.find_subcommand(name).filter(|subcommand| !subcommand.is_hide_set())?;
         Some(Entry { words: (*name).to_owned(), help: about(subcommand) })
     };
+    // Subcommands that are hidden or in no group are not listed; a test compares the groups with
+    // the definition.
     let groups = GROUPS.iter().map(|(heading, names)| Section {
         heading: (*heading).to_owned(),
         entries: names.iter().filter_map(entry).collect(),
@@ -111,6 +113,7 @@ pub(crate) fn of_subcommand(tool: &Command, name: &str, extent: Extent) -> Optio
             || heading.is_none_or(|heading| {
                 OWN_HEADINGS.contains(&heading) || (heading == "Action graph" && name == "analyse")
             });
+        // On the page with all options, a daily one is listed where it belongs, not twice.
         if heading == Some(COMMON) || (is_daily && extent == Extent::Own) {
             common.entries.push(entry(arg, extent));
         } else if is_own || extent == Extent::All {
@@ -120,6 +123,7 @@ pub(crate) fn of_subcommand(tool: &Command, name: &str, extent: Extent) -> Optio
             has_more = true;
         }
     }
+    // There is nothing that `--help-all` would add, so it is not offered.
     if !has_more && extent == Extent::Own {
         common.entries.retain(|entry| !entry.words.ends_with("--help-all"));
     }
@@ -155,6 +159,7 @@ fn entry(arg: &Arg, extent: Extent) -> Entry {
     let words = match arg.get_short() {
         _ if arg.is_positional() => arg.to_string(),
         Some(letter) => format!("-{letter}, {arg}"),
+        // Indented by the width of `-x, `, so that long names are below each other.
         None => format!("    {arg}"),
     };
     let long = arg.get_long_help().filter(|_| extent == Extent::All);

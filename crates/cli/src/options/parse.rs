@@ -1,4 +1,4 @@
-//! From words to options, and the error for words that are no command line.
+//! From words to options, and the error for words that are not a command line.
 
 use std::{
     any::TypeId,
@@ -109,6 +109,7 @@ impl CommandLine {
     ///
     /// [`NoCommand`], with the text to print.
     pub fn parse_words(name: &str, words: &[OsString]) -> Result<CommandLine, NoCommand> {
+        // Before parsing: clap knows these subcommands, and would report what is wrong with their options.
         if name == "just" && words.get(1).is_some_and(|word| OWN.iter().any(|own| word == own)) {
             return Err(NoCommand::wrong("A subcommand is required"));
         }
@@ -125,6 +126,8 @@ impl CommandLine {
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
             let mut command = as_called(command, name);
+            // The words of the reference's parser have forms that clap does not read, so they are
+            // brought into one form first.
             let meant =
                 normalized(words, &command).map_err(|why| NoCommand::not_normal(name, &why, words))?;
             let first = meant.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
@@ -145,6 +148,8 @@ impl CommandLine {
         };
         // Errors and help come from the parser of all subcommands.
         let all = || read(CommandLine::command());
+        // A failure of the small parser is not reported: the large one finds it again and knows the
+        // other subcommands.
         let quick = words.get(1).and_then(|word| alone(word)).and_then(|command| read(command).ok());
         let (mut line, matches) = quick.map_or_else(all, Ok)?;
         match refused::refusal(&matches) {
@@ -278,6 +283,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             let id = arg.get_id().as_str();
             let is_without_effect = refused::is_refused(&of, id) || (is_taut && !page::is_supported(id));
             let arg = if is_without_effect { arg.hide(true) } else { arg };
+            // By the type of the field: an option with a path that is added later is covered as well.
             let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
             // An empty path means no configuration file, and the working directory for all other options.
             let arg = match (is_path, arg.get_id() == "config") {
@@ -312,6 +318,8 @@ fn before_unexpected(
     mut words: Vec<OsString>,
     unexpected: Option<&[String]>,
 ) -> clap::Error {
+    // Clap reports the first thing that it meets; the reference checks for missing options before
+    // it looks at leftover words. So the words are read again without the latter.
     let Some(unexpected) = unexpected.filter(|_| error.kind() == ErrorKind::UnknownArgument) else {
         return error;
     };
@@ -362,6 +370,7 @@ impl NoCommand {
                 let value = context(ContextKind::InvalidValue).unwrap_or_default();
                 format!("Could not convert: {name} = {value}")
             }
+            // Positional words have other names in the reference's messages than in the help here.
             ErrorKind::MissingRequiredArgument => match name {
                 "<OBJECT>" => "object_id is required".to_owned(),
                 "<PATH>" => "location is required".to_owned(),

@@ -20,12 +20,12 @@ const ABOUT_RESULTS: [&str; 11] = [
     "target_cache_write_strategy",
 ];
 
-/// An option that is no choice where nothing else is done.
+/// An option that is not a choice where nothing else is done.
 const KEEP_GOING: [&str; 1] = ["keep_going"];
 
 const ABOUT_REMOTE_CACHE: [&str; 3] = ["remote_cache", "remote_cache_write", "remote_cache_timeout"];
 
-/// Subcommands, what they refuse, and why.
+/// Subcommands, what they refuse, and why: one row for each reason, so that a subcommand may have several.
 pub(super) const REFUSED: [(&str, &[&str], &str); 12] = [
     ("analyse", &ABOUT_REMOTE_CACHE, "it runs nothing"),
     ("rebuild", &ABOUT_REMOTE_CACHE, "it compares with what is cached here"),

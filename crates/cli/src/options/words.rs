@@ -212,7 +212,7 @@ pub(super) fn number<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
         Some("0x") => (16, &plain[2..]),
         Some("0o") => (8, &plain[2..]),
         Some("0b") => (2, &plain[2..]),
-        // At least two characters, so a plain `0` is no octal number without digits.
+        // At least two characters, so a plain `0` is not an octal number without digits.
         Some(octal) if octal.starts_with('0') => (8, &plain[1..]),
         _ if plain.is_empty() && text.is_empty() => (10, "0"),
         _ => (10, plain),

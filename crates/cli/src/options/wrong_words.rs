@@ -109,6 +109,7 @@ impl WrongWords {
 
 pub(super) fn unknown_command(word: &str, tool: &clap::Command) -> WrongWords {
     let names = tool.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    // A similar word first: `test` for `tset` is more likely than another tool's command.
     let meant = did_you_mean(word, names).map(|meant| format!("did you mean {meant}?"));
     let foreign = || FOREIGN_COMMANDS.iter().find(|(words, _)| words.contains(&word));
     let help = meant.or_else(|| Some(foreign()?.1.to_owned()));
@@ -125,6 +126,7 @@ fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> Wro
         };
         return WrongWords { text, help: Some(format!("taut {VERSION} prints the version")) };
     }
+    // Of all commands: an option that is known elsewhere was most probably typed behind the wrong command.
     let owners: Vec<String> = (tool.get_subcommands())
         .filter(|command| options_of(command).any(|own| own == option))
         .map(|command| command.get_name().to_owned())

@@ -30,7 +30,7 @@ pub(crate) struct MadeRoots<'m> {
 impl MadeRoots<'_> {
     /// Notes for repositories that are `offline` since they are made from others whether they are made.
     pub(crate) fn note(&self, all: &mut [Status]) {
-        // A root may be made from one that is made itself, so `offline` ones among them are no obstacle.
+        // A root may be made from one that is made itself, so `offline` ones among them are not an obstacle.
         let is_made_of_others = |status: &Status| matches!(status.type_name, "computed" | "tree structure");
         let needs_set_up = |status: &Status| {
             status.presence != Presence::Present

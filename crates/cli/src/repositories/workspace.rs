@@ -140,6 +140,8 @@ fn set_up(
     let done = messages.with_progress(&session, || session.set_up(description, request));
     let done = done.map_err(|problems| {
         let mut problems: Vec<Diagnostic> = problems.iter().cloned().collect();
+        // The last one becomes the error of the call, which its caller reports; the others are
+        // reported here, in order.
         let last = problems.pop().expect("a set-up that fails says why");
         if !problems.is_empty() {
             diagnostics::report(&problems.into_iter().collect(), Level::Error, log);
@@ -222,6 +224,7 @@ impl<'w> Workspace<'w> {
             return Ok(());
         }
         let is_file = |path: &PathBuf| Named::stat(path).is_ok_and(|stat| stat.is_file());
+        // The nearest one upwards: it is the one that the user expects to be used.
         let stray = self.anchors.cwd.ancestors().find(|above| is_file(&above.join("repos.json")));
         let Some(directory) = stray else { return Ok(()) };
         let shown = |name: &str| {
@@ -265,6 +268,8 @@ impl<'w> Workspace<'w> {
         let mut remarks = Vec::new();
         let rc = self.rc_files(&mut remarks).and_then(|files| {
             if Workspace::has_rc(&self.options.rc_file) {
+                // Only if there is an rc file: the definition of the command line takes long to build,
+                // compared with a null build.
                 let definition = definition(Name::Taut.word());
                 let subcommands: Vec<&str> =
                     definition.get_subcommands().map(clap::Command::get_name).collect();

@@ -89,6 +89,7 @@ impl Lines {
             }
             Verdict::Flaky => format!("is flaky, as its result says, in {time}{shards}"),
             Verdict::Failed => {
+                // A test whose action succeeds may have failed by its result; then there is no code to show.
                 let code = all_runs.failures.iter().map(|run| run.ran.exit_code).find(|code| *code != 0);
                 // Of several runs each has a code of its own.
                 let code = code.filter(|_| *runs == 1).map(|code| format!(" ({})", exit_code(code)));
@@ -136,6 +137,7 @@ impl Lines {
             for (run, streams) in logs {
                 let mut head = Vec::new();
                 if shards > 1 {
+                    // As the outputs of shards are named, so that they can be found by it.
                     head.push(format!("shard-{} of {shards}", run.shard));
                 }
                 if *runs > 1 {

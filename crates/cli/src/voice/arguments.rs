@@ -28,7 +28,7 @@ pub(crate) enum BadCertificate<'o> {
 
 /// The texts about arguments of a call.
 pub(crate) trait ArgumentTexts {
-    /// A launcher that is no list of words: `given`, and why.
+    /// A launcher that is not a list of words: `given`, and why.
     fn bad_launcher(&self, given: &str, why: String) -> String;
 
     /// A number that must not be zero, and is.
@@ -40,10 +40,10 @@ pub(crate) trait ArgumentTexts {
     /// A property of execution without a value.
     fn bad_property(&self, given: &str) -> String;
 
-    /// What `rebuild` is to compare with, and is no address.
+    /// What `rebuild` is to compare with, and is not an address.
     fn bad_comparison(&self, given: &str) -> String;
 
-    /// An argument that is no JSON, where, and why.
+    /// An argument that is not JSON, where, and why.
     fn bad_artifacts(&self, given: &str, column: u32, why: &str) -> String;
 
     /// The message, if any, after the error of artifacts to build that are not in the graph.
@@ -75,7 +75,7 @@ impl ArgumentTexts for Just {
             Number::ActionTimeout => return "Setting action timeout failed.".to_owned(),
             Number::MaxAttempts => "max number of attempts provided",
             Number::InitialBackoff => "initial amount of seconds provided",
-            // The latter is no option under this name.
+            // The latter is not an option under this name.
             Number::MaxBackoff | Number::RemoteCacheTimeout => "max backoff provided",
         };
         format!("Invalid {what}: 0.\nValue must be strictly greater than 0.")
@@ -140,6 +140,7 @@ impl ArgumentTexts for Just {
             ErrorKind::ReadOnlyFilesystem => "Read-only file system",
             ErrorKind::StorageFull => "No space left on device",
             ErrorKind::NotFound => "No such file or directory",
+            // For other errors the words of the system are as good: no script looks for them.
             _ => return log.say(Level::Error, why.to_string()),
         };
         let text = format!("filesystem error: cannot create directories: {reason} [{}]", path.display());

@@ -81,7 +81,7 @@ pub(crate) fn some_of<T: AsRef<str>>(all: &[T], limit: usize) -> String {
     some_of_so_many(all, all.len(), limit)
 }
 
-/// The same of a longer list that begins with these. The last one is not left out alone, since a number is no shorter.
+/// The same of a longer list that begins with these. The last one is not left out alone, since a number is not shorter.
 pub(crate) fn some_of_so_many<T: AsRef<str>>(all: &[T], number: usize, limit: usize) -> String {
     let limit = if number == limit + 1 && all.len() == number { number } else { limit.min(all.len()) };
     let shown: Vec<&str> = all.iter().take(limit).map(AsRef::as_ref).collect();
@@ -93,6 +93,7 @@ pub(crate) fn some_of_so_many<T: AsRef<str>>(all: &[T], number: usize, limit: us
 
 /// A number of bytes as people read it.
 pub(crate) fn size(bytes: u64) -> String {
+    // Powers of 1024 with the units that say so (IEC 80000-13).
     let units = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return count(bytes as usize, "byte");

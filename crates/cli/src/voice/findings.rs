@@ -43,6 +43,8 @@ impl FindingTexts for Just {
     fn diagnostics(&self, diagnostics: &Diagnostics, _: &dyn Sources, level: Level, log: &Log) {
         let mut shown: HashSet<String> = HashSet::new();
         for message in diagnostics.referenced().iter().flat_map(Diagnostic::reference_messages) {
+            // Steps that several errors have in common are printed once by the reference: its maps
+            // report each entry once.
             if message.once.iter().any(|name| shown.contains(name)) {
                 continue;
             }
@@ -75,6 +77,7 @@ impl FindingTexts for Just {
 
 impl FindingTexts for Taut {
     fn diagnostics(&self, diagnostics: &Diagnostics, sources: &dyn Sources, level: Level, log: &Log) {
+        // The renderer lays lines out before the log indents them.
         let columns = log.width().saturating_sub(layout::INDENT);
         let mut colored = renderer(sources, log.color(), log).for_columns(columns);
         let groups = Group::all(diagnostics);

@@ -12,7 +12,7 @@ pub(crate) fn freed(before: Usage, left: Usage, nothing: &str, next: &str) -> St
         freed => format!("Freed {}", amount(freed)),
     };
     match left {
-        // Empty files, such as those that hold locks, are no results.
+        // Empty files, such as those that hold locks, are not results.
         Usage { bytes: 0, .. } => format!("{freed}; {nothing}"),
         left if next.is_empty() => format!("{freed}; {} left", amount(left)),
         left => format!("{freed}; {} left; {next}", amount(left)),

@@ -308,6 +308,8 @@ impl Messages {
         let shown = shown.unwrap_or_else(|| path.to_string());
         let kind = if *is_directory { "dir" } else { "file" };
         const NAME: &str = "LocalExecution";
+        // Two messages, as the reference has them: what is wrong, and that the output is missing because of
+        // it.
         self.log.say_about(Level::Error, NAME, format!("{what} at {shown}"));
         self.log.say_about(Level::Error, NAME, format!("could not collect output {kind} or symlink {shown}"));
     }
@@ -341,7 +343,7 @@ impl Messages {
     }
 
     fn action_failed(&self, Failed { failure, was_ended, .. }: &Failed<'_>) {
-        // Outputs of an action that was ended by the tool are no errors of their own.
+        // Outputs of an action that was ended by the tool are not errors of their own.
         if !was_ended {
             self.not_collected(&failure.action, &failure.ran);
         }
@@ -351,6 +353,7 @@ impl Messages {
 
     /// Each failed action: how it ended, and the targets that ask for it.
     fn say_failures(&self, defined: &dyn ActionOrigins) {
+        // In the order in which they failed.
         for failure in self.failures().iter() {
             let name = self.name_of(&failure.id);
             let action = &failure.action;
@@ -463,6 +466,7 @@ impl BuildMessages for Messages {
         };
         let Delivered { built, omitted, .. } = *delivered;
         self.log.say(Level::Info, report::artifacts(heading, built, omitted));
+        // Listed once more, as in the reference.
         let failed: Vec<report::Built> = built.iter().filter(|built| built.failed).cloned().collect();
         if !failed.is_empty() {
             self.log.say(Level::Info, report::artifacts("Failed artifacts:", &failed, 0));

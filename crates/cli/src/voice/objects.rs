@@ -29,7 +29,7 @@ pub(crate) enum ObjectDestination<'d> {
 
 /// The texts about single objects of the store, and about collecting garbage.
 pub(crate) trait ObjectTexts {
-    /// A word that is no identifier of an object.
+    /// A word that is not an identifier of an object.
     fn no_object_id(&self, word: &str, log: &Log);
 
     /// An object that could not be taken out of the store.
@@ -44,7 +44,7 @@ pub(crate) trait ObjectTexts {
     /// A path below an object of which only the beginning is there: the last object on the way, `last`, is taken.
     fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &WayEnd, log: &Log);
 
-    /// An archive was asked for of an object that is no tree.
+    /// An archive was asked for of an object that is not a tree.
     fn no_tree(&self, object: ObjectInfo, log: &Log);
 
     /// An object, or an archive of it, was written to a path.
@@ -77,6 +77,8 @@ impl ObjectTexts for Just {
     fn no_object_id(&self, _: &str, _: &Log) {}
 
     fn not_taken(&self, error: &Error, _: &Store, destined: ObjectDestination<'_>, log: &Log) {
+        // The reference has no cause where the object itself is printed, and says at which path it
+        // failed where it is staged.
         let cause = match (error, destined) {
             (
                 Error::Missing(_) | Error::Remote(_) | Error::WrongAtServer { .. },
@@ -145,6 +147,7 @@ impl ObjectTexts for Just {
             return;
         }
         // Each directory on the way to what is wrong fails, too.
+        // Without the location itself, which the last line names in other words.
         let within = error.path().and_then(|path| path.parent()).into_iter().flat_map(Path::ancestors);
         for directory in within.take_while(|path| path.starts_with(location) && *path != location) {
             log.say(Level::Error, format!("Failed storing tree {}", directory.display()));
@@ -157,6 +160,7 @@ impl ObjectTexts for Just {
         log.say(Level::Error, "Failed to upload artifact to remote endpoint");
     }
 
+    // Such figures are ours alone.
     fn sent(&self, _: &SentObjects, _: &str, _: &Log) {}
 
     fn splitting(&self, log: &Log) {
@@ -179,6 +183,8 @@ impl ObjectTexts for Taut {
     fn not_taken(&self, error: &Error, store: &Store, _: ObjectDestination<'_>, log: &Log) {
         let text = match error {
             Error::Missing(object) => {
+                // The store passes over objects that a server has damaged, so a missing one may be
+                // such an object.
                 if let Some(server) = store.wrong_at(object) {
                     log.say(Level::Error, format!("Server {server} has wrong contents for object {object}"));
                     return;
@@ -189,6 +195,8 @@ impl ObjectTexts for Taut {
                 }
                 let hash = &object.digest.hash;
                 if object.object_type == ObjectType::File
+                    // Without a type, the identifier of a tree is taken for that of a file: a
+                    // frequent mistake with digests from messages.
                     && store.contains(hash, ObjectType::Tree).is_ok_and(|is| is)
                 {
                     text += &format!("\nhelp: there is a tree with this hash, which is named {hash}::t");

@@ -68,6 +68,7 @@ impl RootTexts for Just {
             format!(" ({}{more})", taut_driver::root_as_configured(&root.root))
         });
         let (known, built, sample) = (now.known, now.built, sample.unwrap_or_default());
+        // Never served here; the form of the line stays, since scripts parse it.
         format!("Computed Roots: {known} cached, 0 served, {built} run, {open} processing{sample}.")
     }
 
@@ -111,6 +112,7 @@ impl RootTexts for Taut {
 
     fn root_computed(&self, root: &UnresolvedRoot, outcome: &RootOutcome, log: &Log) {
         let (shown, tree) = (taut_driver::shown_root(&root.root), outcome.tree.to_hex());
+        // A root whose build ran nothing is as good as cached: it is not worth a line.
         if let Some(built) = outcome.built.as_ref().filter(|built| built.ran > 0) {
             let (time, ran) = (super::seconds(built.duration), count(built.ran, "action"));
             log.say(Level::Info, format!("Computed the {} from {shown} in {time}: {ran} run", root.what));

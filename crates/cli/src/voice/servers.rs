@@ -15,19 +15,19 @@ const OPTION: &str = "--endpoint-configuration";
 /// What is wrong with the file that assigns servers to properties.
 pub(crate) enum BadDispatch<'d> {
     Unreadable(&'d taut_sys::Error),
-    /// The file is no JSON: its bytes, and where.
+    /// The file is not JSON: its bytes, and where.
     NotJson(&'d [u8], &'d SyntaxError),
     /// The whole, where a list of pairs is expected.
     NoList(Node<'d>),
-    /// An entry that is no pair.
+    /// An entry that is not a pair.
     NoPair(Node<'d>),
-    /// Properties that are no object.
+    /// Properties that are not an object.
     NoObject(Node<'d>),
-    /// Properties with a value that is no string.
+    /// Properties with a value that is not a string.
     NoStrings(Node<'d>),
-    /// An address that is no string.
+    /// An address that is not a string.
     NoAddress(Node<'d>),
-    /// A string that is no address, and why.
+    /// A string that is not an address, and why.
     BadAddress(&'d str, String),
 }
 

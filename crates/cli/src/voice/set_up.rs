@@ -80,6 +80,7 @@ impl SetUpTexts for Just {
         log.say(Level::Info, format!("Found {number} repositories involved"));
     }
 
+    // The reference announces only how many are involved.
     fn setting_up(&self, _: usize, _: usize, _: &Log) {}
 
     fn fetched_again(&self, repository: &str, url: &str, cause: &str, log: &Log) {
@@ -168,6 +169,8 @@ impl SetUpTexts for Taut {
     }
 
     fn fetched_again(&self, repository: &str, url: &str, cause: &str, log: &Log) {
+        // A warning here: the call may take minutes because of it. The reference shows it at a
+        // level that is off by default.
         log.say(Level::Warn, again(repository, url, cause));
     }
 
@@ -256,6 +259,7 @@ fn made(repository: &str, command: &str, bytes: u64) -> String {
 /// A command, cut if it is long.
 fn shortened(command: &str) -> String {
     const MAX_SHOWN: usize = 100;
+    // By characters, so that none is cut in half.
     match command.char_indices().nth(MAX_SHOWN) {
         Some((end, _)) => format!("{}…", &command[..end]),
         None => command.to_owned(),

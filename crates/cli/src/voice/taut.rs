@@ -208,6 +208,7 @@ impl Voice for Taut {
         if has_ids {
             text += &format!("\naction {}", flaky.id);
         }
+        // Of a tainted action another result is expected, so it is not worth a warning.
         let level = if flaky.is_tainted { Level::Debug } else { Level::Warn };
         log.say_about(level, &format!("action:{}", flaky.id), text);
     }
@@ -279,6 +280,8 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
 fn what_there_is(results: &Results) -> String {
     let all = results.artifacts.iter().chain(&results.runfiles);
     let mut paths: Vec<&str> = all.map(|(path, _)| path.as_str()).collect();
+    // Neighbours suffice: artifacts and runfiles are sorted each, and a path in both is listed
+    // twice at worst.
     paths.dedup();
     if paths.is_empty() { String::new() } else { format!("; it has {}", some_of(&paths, MAX_NAMED)) }
 }
@@ -319,6 +322,8 @@ fn exports_of<'p>(
     }
     let exports = analysed.exports.list();
     let name = |problem: &EntryProblem| {
+        // Only the key is known of an entry. The target is looked up in the list of exports, which
+        // is decoded only for that.
         let of_key = exports.iter().find(|(_, export)| export.key() == Some(&problem.key));
         let named = of_key.map(|(target, _)| log.names().typed(&target.name, target.config.map()));
         named.unwrap_or_else(|| problem.key.object().to_string())
@@ -458,6 +463,8 @@ impl Messages {
 
     /// A target that defines an action.
     fn origin(&self, action: &Id) -> Option<Origin> {
+        // Both are taken out first: `origins` calls into the engine, and must not be called with
+        // the state locked.
         let (found, origins) = {
             let state = self.state();
             (state.found.get(action).cloned(), state.origins.clone())
@@ -496,6 +503,7 @@ impl Messages {
     /// An output of an action, whose colours end with it: the long ones in part, unless `-v` asks for all.
     fn give_output(&self, stream: Stream, give: &mut dyn FnMut(&str)) {
         let to_see_all = Some(&*self.to_see_all).filter(|_| !self.log.wants(Level::Debug));
+        // An output may end within a colour; without the end, the next message would have it, too.
         let mut escapes = Escapes::new(true);
         stream.show_lines(to_see_all, &mut |piece| give(&escapes.pass(piece)));
         give(escapes.end());
@@ -668,6 +676,7 @@ impl BuildMessages for Messages {
     fn building(&self, _: &str, input_of: Option<&str>) {
         if let Some(action) = input_of {
             let mut state = self.state();
+            // The inputs of an action are a plural, whatever the request was, and no target is built.
             (state.is_many, state.targets) = (true, 0);
             state.name = format!("the inputs of action {} of {}", short_action(action), state.name);
         }
@@ -742,6 +751,7 @@ impl BuildMessages for Messages {
 
     fn interrupting(&self, grace: Duration) {
         self.log.end_display();
+        // Shorter times are over before the message is read.
         if grace >= MIN_REPORTED_GRACE {
             self.log.say(
                 Level::Info,

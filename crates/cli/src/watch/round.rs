@@ -48,6 +48,7 @@ impl Watcher<'_> {
         interruption: &Interruption,
         changed: Option<Option<&[PathBuf]>>,
     ) -> Result<(), SessionEnd> {
+        // Each round has an event log of its own: `explain` answers about one round as about one call.
         let reporting = Arc::new(Reporting::of_round(!self.o.build.analysis.no_trace));
         reporting.keep_in(&state.store);
         interruption.finish_log_on_signal(&reporting.log);
@@ -123,8 +124,8 @@ impl Watcher<'_> {
 }
 
 impl Watcher<'_> {
-    /// The words of the command line name no target any more, which a further change may correct. If they never did, the call
-    /// is over.
+    /// The words of the command line no longer name a target, which a further change may correct. If they
+    /// never did, the call is over.
     fn not_understood(
         &self,
         state: &mut WatchState,
@@ -226,6 +227,8 @@ impl Pass for Round<'_> {
         self.history.reported_errors = Diagnostics::default();
         let log = self.watcher.log;
         voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
+        // The same value means that the analysis was replayed: its warnings were shown by the round
+        // that executed it.
         if self.history.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, analysed)) {
             findings::report_warnings(analysed, request, self.watcher.log);
         }

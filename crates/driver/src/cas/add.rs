@@ -183,6 +183,7 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
         let object = match kind {
             FileKind::File => file(store, here)?,
             FileKind::Directory => {
+                // A directory is not a link, so its name below the resolved parent is resolved already.
                 let real = stack[last].real.as_ref().map(|real| real.join(&name));
                 let opened = open(entry_name, here.open_dir()?, real)?;
                 stack.push(opened);
@@ -243,6 +244,7 @@ fn open(
     if let Some((name, _)) = refused.filter(|_| special != SpecialEntries::Ignore) {
         return Err(AddError::UnsupportedEntry(dir.at(name).path()));
     }
+    // The last one is taken first, so that entries are read in the order of the listing.
     todo.reverse();
     Ok(OpenDirectory { name, dir, real, todo, done: BTreeMap::new() })
 }
@@ -256,6 +258,8 @@ fn non_upwards(target: &Path) -> bool {
     let mut depth = 0_i64;
     for part in target.components() {
         match part {
+            // Only by the text: what the names on the way are does not matter, as the tree may be
+            // checked out anywhere.
             Component::Normal(_) => depth += 1,
             Component::CurDir => {}
             Component::ParentDir => depth -= 1,

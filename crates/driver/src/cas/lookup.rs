@@ -9,13 +9,14 @@ use taut_value::JsonWriter;
 use taut_value::path::normal_path;
 
 /// Reads an object identifier as users type it: brackets, size and type may be missing, only the
-/// first letter of the type counts, and without a known one it is a file. None if the hash is no hash.
+/// first letter of the type counts, and without a known one it is a file. None if the hash is not a hash.
 pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
     let text = text.strip_prefix('[').unwrap_or(text);
     let mut parts = text.splitn(3, ':');
     // The reference reads lower-case digits only.
     let hash = parts.next().filter(|hash| !hash.contains(|c: char| c.is_ascii_uppercase()))?;
     let hash = Hash::from_hex(hash).ok()?;
+    // A wrong size is not an error: objects are found by their hash.
     let size = parts.next().and_then(|size| size.parse().ok()).unwrap_or(0);
     let letter = parts.next().and_then(|word| word.chars().next());
     let object_type = letter.and_then(ObjectType::from_letter).unwrap_or(ObjectType::File);
@@ -31,7 +32,7 @@ pub struct PathLookup {
     pub ends: Option<WayEnd>,
 }
 
-/// Where a way ends that leads on to a name: at a tree without an entry of this name, or at what is no tree. As text it is
+/// Where a way ends that leads on to a name: at a tree without an entry of this name, or at what is not a tree. As text it is
 /// the reference's sentence.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WayEnd {
@@ -54,7 +55,7 @@ impl fmt::Display for WayEnd {
 }
 
 /// Follows a path below an object. The path is normalised first and taken as one from the object, so that "/a" is
-/// "a"; "." is no entry of anything, hence the way ends where it begins.
+/// "a"; "." is not an entry of anything, hence the way ends where it begins.
 ///
 /// # Errors
 ///

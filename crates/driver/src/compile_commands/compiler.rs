@@ -69,6 +69,7 @@ impl Compiles {
         let environment = Environment { variables: variables.collect(), is_whole: true };
         let words = action.command.iter().map(|word| Word::known(word)).collect();
         let directory = if action.cwd.is_empty() { ".".to_owned() } else { action.cwd.to_string() };
+        // By endings, since that is all there is before the action has run.
         let is_object = |path: &str| {
             let ending = path.rsplit_once('.').map(|(_, ending)| ending);
             matches!(ending, Some("o" | "obj" | "lo" | "a" | "so" | "pcm" | "gch" | "pch"))
@@ -102,6 +103,7 @@ impl Reader<'_> {
             return;
         }
         match name_of(&program.text) {
+            // They may have the name of a compiler as an argument, and run nothing.
             "echo" | "printf" | "which" | "type" | "test" | "[" | "[[" => return,
             // They compile what their own descriptions say, which are not read here.
             "make" | "gmake" | "ninja" | "cmake" | "meson" => {
@@ -136,6 +138,7 @@ impl Reader<'_> {
     ) {
         let mut environment = environment.clone();
         for word in &words[..shell] {
+            // `env NAME=VALUE sh …`: what is between the launcher and the shell sets variables of the script.
             if let Some((name, value)) = word.text.split_once('=') {
                 match word.is_known {
                     true => environment.variables.insert(name.to_owned(), value.to_owned()),
@@ -152,6 +155,7 @@ impl Reader<'_> {
                 break;
             }
             let is_long = option.text.starts_with("--");
+            // `-c` may be one of several letters, as in `-ec`.
             is_text |= !is_long && option.text.contains('c');
             // `-o pipefail`, also as `-euo pipefail`.
             place += usize::from(!is_long && option.text.ends_with('o'));
@@ -160,6 +164,7 @@ impl Reader<'_> {
         match (is_text, directory) {
             (true, directory) if script.is_known => {
                 let name = [words[shell].clone()];
+                // The word behind the script is `$0` (POSIX, sh): the arguments begin with it.
                 let arguments = if place + 1 < words.len() { &words[place + 1..] } else { &name[..] };
                 self.text(&script.text, directory, &environment, arguments, depth);
             }
@@ -182,6 +187,7 @@ impl Reader<'_> {
         let text = self.files.script(&directory, &words[0].text);
         let is_script = |text: &String| {
             let first = text.lines().next().unwrap_or("");
+            // Also `#!/usr/bin/env bash`, where the shell is a word of its own.
             first.starts_with("#!") && first.split([' ', '/']).any(is_shell)
         };
         match text.filter(|text| !is_program || is_script(text)) {
@@ -217,10 +223,13 @@ impl Reader<'_> {
         while let Some(word) = rest.next() {
             let takes = OptionArgument::of(&word.text);
             if !word.is_known {
+                // A word that is not known may hide a source or an option, unless it is visibly
+                // about what is written.
                 call.is_partial |= !is_output(&word.text);
             } else if word.is_pattern && !word.text.starts_with('-') {
                 let names = directory.as_ref().map(|directory| self.files.matching(directory, &word.text));
                 let names = names.unwrap_or_default();
+                // A pattern without a match may match what another command of the script generates.
                 call.is_partial |= names.is_empty();
                 names.into_iter().for_each(|name| call.operand(name));
             } else if takes == OptionArgument::Nothing {
@@ -245,6 +254,7 @@ impl Reader<'_> {
             return;
         }
         self.found.is_partial |= call.is_partial;
+        // Without a directory, relative paths in the call cannot be resolved.
         let Some(directory) = directory else {
             self.found.is_partial = true;
             return;
@@ -293,6 +303,7 @@ impl Call {
     }
 
     fn set_language(&mut self, language: &str) {
+        // `-x none` returns to the endings of names (GCC, "Overall Options").
         self.language = Some(language.to_owned()).filter(|language| language != "none");
     }
 
@@ -320,6 +331,7 @@ impl Call {
             _ => {}
         }
         self.only_looks |= word.starts_with("-print-") || word.starts_with("-dumpversion");
+        // After the tests above: `-M` decides that nothing is compiled, although the word itself is dropped.
         if is_left_out(word) || is_output(word) {
             return;
         }
@@ -332,8 +344,8 @@ impl Call {
             Argument::Plain(word.to_owned())
         } else {
             match word.split_once('=') {
-                // Such as `-fprofile-use=FILE`; a macro is no file.
-                // Taken for a file if it is one among the inputs; other values stay as they are.
+                // Such as `-fprofile-use=FILE`: the value becomes the path of an input if it names one, and
+                // stays as it is otherwise. A macro (`-DNAME=VALUE`) is never a file.
                 Some((option, path)) if !word.starts_with("-D") => {
                     Argument::File { option: format!("{option}="), path: path.to_owned(), is_joined: true }
                 }
@@ -428,6 +440,8 @@ enum OptionArgument {
 const INCLUDES: [&str; 6] = ["-I", "-iquote", "-isystem", "-idirafter", "-iframework", "-F"];
 
 impl OptionArgument {
+    // Only options whose value is the next word; joined forms such as `-DNAME` are words of their
+    // own (`Call::word`).
     fn of(word: &str) -> OptionArgument {
         match word {
             "-o" | "--output" | "-MF" | "-MT" | "-MQ" | "-MJ" | "-dumpbase" | "-dumpdir" | "-aux-info" => {

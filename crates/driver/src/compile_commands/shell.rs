@@ -169,6 +169,8 @@ impl Reader {
         let name = all.get(place + 1)?.plain()?.to_owned();
         let body = (end..all.len()).find(|at| all[*at].plain() == Some("do"))? + 1;
         let mut open = 1;
+        // A word such as `done` ends the loop only where a command may begin; as an argument it is
+        // a plain word.
         let close = (body..all.len()).find(|at| {
             let begins_command = matches!(all[at - 1], Token::Operator(_))
                 || all[at - 1].plain().is_some_and(|word| matches!(word, "do" | "then" | "else" | "{"));
@@ -237,6 +239,7 @@ impl Reader {
                 if let Some(end) = words.iter().position(|word| word.text == "--") {
                     let name = self.scope.arguments.as_ref().and_then(|all| all.first()).cloned();
                     let name = name.unwrap_or_else(|| Word::known("sh"));
+                    // `$0` stays: `set` replaces the arguments behind it.
                     let all = [&[name], &words[end + 1..]].concat();
                     self.scope.arguments = (self.depth == 0).then_some(all);
                 }
@@ -268,6 +271,7 @@ impl Reader {
     }
 
     fn change_directory(&mut self, words: &[Word]) {
+        // `cd` alone goes home, which an action does not have; with options it is rare in build scripts.
         let [word] = words else {
             self.scope.directory = None;
             return;
@@ -325,6 +329,7 @@ impl Reader {
     /// The words that a word becomes.
     fn expanded(&self, token: &Token) -> Vec<Word> {
         let Token::Word(pieces) = token else { return Vec::new() };
+        // `"$@"`: each argument becomes a word, unchanged, blanks included.
         if let [Piece::Arguments { is_quoted: true }] = &pieces[..]
             && let Some(all) = &self.scope.arguments
         {
@@ -337,6 +342,7 @@ impl Reader {
             if piece.is_split() && text.is_some() {
                 let text = text.unwrap_or_default();
                 let mut parts = text.split_whitespace().peekable();
+                // A blank at the edge of the value divides it from what the word has before it.
                 if text.starts_with(char::is_whitespace) {
                     done.extend(word.take());
                 }

@@ -72,7 +72,7 @@ impl Name {
             "other" => Kind::Other,
             _ => return None,
         };
-        // Other spellings of the same numbers are no names of logs: files are opened and removed by this one.
+        // Other spellings of the same numbers are not names of logs: files are opened and removed by this one.
         let parsed = Name { micros, process, workspace, kind };
         (parts.next().is_none() && parsed.to_string() == name).then_some(parsed)
     }

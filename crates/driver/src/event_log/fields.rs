@@ -13,7 +13,7 @@ use crate::Unbuilt;
 use crate::event::Analysed;
 
 /// The version of the schema. It changes when a reader of the version before would misunderstand a line; new kinds of
-/// lines and new fields are no reason, since readers pass over what they do not know.
+/// lines and new fields are not a reason, since readers pass over what they do not know.
 pub(crate) const VERSION: u64 = 1;
 
 /// What lines about actions begin with.
@@ -76,6 +76,7 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
         outputs.shown(path, info);
     }
     drop(outputs);
+    // The number is noted, so that a reader can distinguish a cut list from a complete one.
     if ran.outputs.len() > MAX_OUTPUTS {
         line.number("more_outputs", (ran.outputs.len() - MAX_OUTPUTS) as u64);
     }
@@ -112,6 +113,7 @@ fn fetched(line: &mut Line<'_>, ran: &RunResult) {
 /// How a server knows an action of which it had no result: a remote cache, or the one that executed it.
 pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed) {
     let mut object = line.object("missed");
+    // Three digests are enough to look up the rest: at the server, or in the store of the build root.
     object.shown("action", missed.action).shown("command", missed.command).shown("inputs", missed.inputs);
     if missed.is_incomplete {
         object.bool("incomplete", true);
@@ -131,7 +133,7 @@ pub(crate) fn traffic(line: &mut Line<'_>, traffic: &Traffic) {
     }
 }
 
-/// A cause of failure that is no action's own, and what it affects. `origin`: a target of the first action.
+/// A cause of failure that is not an action's own, and what it affects. `origin`: a target of the first action.
 pub(crate) fn unbuilt(line: &mut Line<'_>, at: Duration, unbuilt: &Unbuilt, origin: Option<&str>) {
     line.seconds("at", at).text("error", &unbuilt.cause.to_string());
     let ids: Vec<Id> = unbuilt.actions.iter().take(MAX_NEEDS).map(|(id, _)| *id).collect();

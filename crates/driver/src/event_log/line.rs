@@ -50,6 +50,7 @@ impl<'b> Line<'b> {
         let out = self.key(key);
         match text.len() > MAX_TEXT_BYTES {
             false => escape_into(text, out),
+            // Cut between characters: a line has to be valid UTF-8.
             true => escape_into(&format!("{}…", &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]), out),
         }
         self
@@ -110,6 +111,7 @@ impl<'b> Line<'b> {
     }
 
     /// Something that is shown without any character that JSON escapes.
+    // Without escaping, which spares a copy; `text` is for everything that users or programs have written.
     pub(crate) fn shown(&mut self, key: &str, shown: impl std::fmt::Display) -> &mut Self {
         let out = self.key(key);
         let _ = write!(out, "\"{shown}\"");

@@ -16,7 +16,7 @@ const MAX_SHARED_TARGETS: usize = 256;
 
 impl LogState {
     pub(super) fn task(&mut self, subject: &Subject, why: &RecordedReason) {
-        // Other settings alone may lead to nothing but cache hits, which is no work that needs an explanation.
+        // Other settings alone may lead to nothing but cache hits, which is not work that needs an explanation.
         self.has_executed |= *why != RecordedReason::Settings;
         if let Subject::Target { name, config } = subject {
             self.analysed += 1;
@@ -57,7 +57,7 @@ impl LogState {
     }
 }
 
-/// Writes a label: as JSON if it is the whole text, as a string if it is abbreviated, since that is no JSON.
+/// Writes a label: as JSON if it is the whole text, as a string if it is abbreviated, since that is not JSON.
 fn label(line: &mut Line<'_>, key: &str, text: &str) {
     match text.ends_with(['}', ']']) {
         true => line.json(key, text),

@@ -58,6 +58,8 @@ impl Timings {
     /// Adds what one log says of actions of which nothing is known yet.
     fn add(&mut self, log: &[u8]) {
         for line in log.split(|byte| *byte == b'\n') {
+            // Parsing every line would cost most of the time, and the writer puts the event first
+            // (`Line::begin`).
             if !line.starts_with(br#"{"event":"action","#) {
                 continue;
             }
@@ -80,6 +82,7 @@ impl Timings {
         // Also of actions that did not run: what they need is the same.
         for needed in line.get("needs")?.as_list()?.filter_map(id_of) {
             let dependents = self.needed_by.entry(needed).or_default();
+            // A linear search: few actions are needed by more than a handful of others.
             if !dependents.contains(&id) {
                 dependents.push(id);
             }

@@ -82,6 +82,8 @@ pub fn explain(
         targets: targets.clone(),
         configuration: configuration.clone(),
     };
+    // The reasons of a call are written when it ends, so a call that has not ended cannot be
+    // explained, only named.
     let unfinished = logs.unfinished().map(|call| {
         let (target, ago) = (request(&call.targets, &call.configuration).target_text(), ago(call.when));
         format!(
@@ -113,6 +115,7 @@ pub fn explain(
     }
     // Only builds of something else: of the same targets, they had no part in it, either.
     let others = records.filter(|record| {
+        // Compared in full: the same targets in another configuration are another request.
         let of = (record.targets.clone(), record.configuration.clone());
         let is_new = !tried.contains(&of);
         tried.push(of);
@@ -214,6 +217,7 @@ struct Explainer<'r> {
 
 /// How an action ended, what says most about a build first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+// The order of the variants is the order in which actions are listed.
 enum Rank {
     Failed,
     Ran,
@@ -250,6 +254,7 @@ impl<'r> Explainer<'r> {
                 defined.entry(*id).or_insert(DefinedAction { action, name, place });
             }
         }
+        // Only `test` runs the actions of tests; in other calls they are actions like any other.
         let reached = analysis.iter().filter(|_| &*record.command == "test").flat_map(|all| &all.reached);
         let tests = reached.flat_map(|reached| results(&reached.analysed)).map(|(_, id, _)| *id).collect();
         let text = String::new();
@@ -293,6 +298,7 @@ impl<'r> Explainer<'r> {
             ExplainedBuild::Earlier => ("Not in the last build with work to do, but in an earlier one", None),
         };
         self.say(format!("{begin}: {} {target}, {ago}; {ended}.", record.command));
+        // An unread input leads to the action cache as well, only by another key.
         let cached = record.count(ActionEnd::Cached) + record.count(ActionEnd::Unread);
         let (failed, stopped) = (record.count(ActionEnd::Failed), record.count(ActionEnd::Unfinished));
         let of_these: Vec<String> = [(failed, "failed"), (stopped, "stopped by the interruption")]
@@ -305,6 +311,7 @@ impl<'r> Explainer<'r> {
         self.say(format!(
             "{} analysed, {} run{of_these}, {cached} from cache.",
             many(record.analysed as usize, "target"),
+            // `Ran` counts those that succeeded, but the others were run, too.
             many(record.count(ActionEnd::Ran) + failed + stopped, "action"),
         ));
         for (what, from, ran) in &record.roots {
@@ -360,6 +367,8 @@ impl<'r> Explainer<'r> {
             }
             Question::Named { target, path } => {
                 let path = path.as_ref();
+                // The target first, as on the command line: a file of the same name is found only
+                // if there is no such target.
                 let known = self.target(target)
                     || path
                         .is_some_and(|(typed, full)| self.path(typed, &below_roots(self.repositories, full)));
@@ -377,6 +386,7 @@ impl<'r> Explainer<'r> {
         self.say(format!("No action has an id that begins with %{prefix}."));
         self.cached_exports();
         let Some(earlier) = self.from.logs.earlier_with_action(prefix) else { return false };
+        // Sorted, since a hash map has them in another order in each call.
         let mut ids: Vec<&Id> = earlier.named.keys().filter(|id| id.to_hex().starts_with(prefix)).collect();
         ids.sort_unstable_by_key(|id| id.0);
         let targets = earlier.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
@@ -432,6 +442,7 @@ impl<'r> Explainer<'r> {
             (is_near && name.name != target.name).then_some(name.name.as_str())
         };
         let targets = || self.analysis.iter().flat_map(|analysis| &analysis.reached).filter_map(of_module);
+        // Outputs as well: a question is often about a file, not about the target that makes it.
         let outputs = self.defined.values().flat_map(|defined| &defined.action.outs).map(|out| out.as_str());
         let meant = taut_syntax::did_you_mean(&target.name, targets().chain(outputs))?;
         Some(match targets().any(|name| name == meant) {
@@ -460,6 +471,9 @@ impl<'r> Explainer<'r> {
         for reached in reached.filter(|reached| reached.target.name == name && reached.analysed.is_defined) {
             present.extend(reached.analysed.defined.actions.iter().copied());
             let subject = Subject::target(&reached.target);
+            // The log has the configuration that a target was asked for in, while `reached` has the
+            // variables that it depends on. Of a requested target the former is the configuration
+            // of the call.
             let full = Subject::Target { name: json.as_str().into(), config: self.record_config() };
             if let Some(new) = [subject, full].into_iter().find(|s| self.why(s).is_some()) {
                 if !variants.contains(&new) {
@@ -504,6 +518,7 @@ impl<'r> Explainer<'r> {
     /// the ones that the log names belong to the call.
     fn actions_of_target(&mut self, logged: BTreeSet<Id>, mut present: BTreeSet<Id>) {
         let is_as_it_was = self.analysis.is_some() && logged.is_subset(&present);
+        // An action that the description defines only now did not take part in that call.
         if !is_as_it_was {
             present.retain(|id| self.record.named.contains_key(id));
         }
@@ -570,6 +585,8 @@ impl<'r> Explainer<'r> {
             let subject = Subject::Action(*id);
             let words = capital(&self.action_words(id));
             match (self.record.actions.get(id), self.why(&subject)) {
+                // No end and no reason: the engine did not execute the task of the action, so its
+                // run was replayed.
                 (None, None) => {
                     self.say(format!(
                         "{words} did not run: its recorded run was replayed, since none of its inputs changed."
@@ -606,6 +623,7 @@ impl<'r> Explainer<'r> {
                     self.done_since(&format!("{words} was running when the call was interrupted"), &subject);
                 }
                 (Some(ActionEnd::Ran), _) => self.done_since(&format!("{words} ran"), &subject),
+                // A reason without an end: the build ended before the action had a place to run in.
                 (None, Some(_)) => {
                     self.done_since(&format!("{words} was scheduled but not started"), &subject)
                 }

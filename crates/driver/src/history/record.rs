@@ -84,7 +84,7 @@ pub(crate) enum BuildEnd {
     Well,
     /// The description is wrong.
     InAnalysis,
-    /// An action failed, or something else that is no matter of the description.
+    /// An action failed, or something else that is not a matter of the description.
     InExecution,
     /// A signal ended it.
     Interrupted,
@@ -179,6 +179,7 @@ impl Record {
             };
             let is_new = |id: &Id| !self.named.contains_key(id);
             let below: Vec<Id> = logged.needs.iter().copied().filter(is_new).collect();
+            // Named before they are looked up: an action that no log knows still counts as part of the build.
             self.named.extend(below.iter().map(|id| (*id, Logged::default())));
             self.named.insert(id, logged.clone());
             pending.extend(below);
@@ -198,6 +199,8 @@ impl Record {
         // What follows from a task that is due in each build is due as well.
         let mut due: HashSet<&Subject> = HashSet::new();
         for RecordedTask { subject, why } in &self.done {
+            // Other settings invalidate the context that all actions read, so they are not a sign of a
+            // lost record.
             let is_due = match why {
                 RecordedReason::Always | RecordedReason::Settings => true,
                 RecordedReason::Read { what, .. } => {

@@ -69,6 +69,7 @@ pub(crate) fn source_file(repositories: &RepoConfig, repository: &str, path: &st
 /// by links, and so is the path.
 pub(crate) fn below_roots(repositories: &RepoConfig, path: &Path) -> PathBuf {
     let all = repositories.repositories.values();
+    // Repositories often share a root: each directory is resolved once.
     let roots: BTreeSet<&Path> = all.flat_map(Repository::roots).filter_map(Root::directory).collect();
     if roots.iter().any(|root| path.starts_with(root)) {
         return path.to_owned();
@@ -123,6 +124,7 @@ impl Subject {
         if let Some((file, EntryPart(name))) = key.downcast::<(RootPath, EntryPart)>() {
             return Subject::Entry { file: place(file), name: name.clone() };
         }
+        // After the pair of a path and a part above, which has a type of its own.
         if let Some(of) = key.downcast::<RootPath>() {
             return if key.rule() == "dir" {
                 Subject::Directory(place(of))

@@ -19,6 +19,7 @@ impl Evaluator<'_> {
 
     /// The location of a node; `None` if there is no such node.
     pub(super) fn place(&self, f: Frame<'_>, node: u32) -> Option<Location> {
+        // Composed here, when there is an error, and not while evaluating: most nodes never need their path.
         (node != NONE).then(|| Location::value(f.program.file.clone(), f.program.path(node)))
     }
 
@@ -109,6 +110,7 @@ impl Evaluator<'_> {
             (Op::Constant(Value::List(_)), PathStep::Index(_)) => Some(below(node, step)),
             (Op::Quote(Value::List(_)), PathStep::Index(_))
             | (Op::Quote(Value::Map(_)), PathStep::Key(_)) => {
+                // What is quoted is below the key `$1` of the quotation, which is one node.
                 let path = f.program.path(node).key("$1").join(&JsonPath::from_steps([step.clone()]));
                 Some(Location::value(f.program.file.clone(), path))
             }
@@ -116,6 +118,7 @@ impl Evaluator<'_> {
         }
     }
 
+    // References to the value, and no copies: these checks run for every argument of every construct.
     pub(super) fn list<'v>(
         &self,
         f: Frame<'_>,

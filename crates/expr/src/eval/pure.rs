@@ -25,6 +25,8 @@ impl Evaluator<'_> {
             C::And | C::Or => return self.junction(f, construct, args),
             C::Equal => {
                 let first = self.need_named(f, construct, args, 0)?;
+                // Each argument is checked before the next one is evaluated, so an error in the second cannot
+                // hide one in the first.
                 self.comparable(f, argument(0), &first)?;
                 let second = self.need_named(f, construct, args, 1)?;
                 self.comparable(f, argument(1), &second)?;
@@ -94,6 +96,7 @@ impl Evaluator<'_> {
     fn junction(&mut self, f: Frame<'_>, construct: Construct, args: &[u32]) -> Evaluated {
         let argument = |position: usize| Argument::of(construct, args, position);
         let and = construct == Construct::And;
+        // The neutral element: all of nothing is true, some of nothing is false.
         if args[0] == NONE {
             return Ok(Value::Bool(and));
         }
@@ -167,6 +170,8 @@ impl Evaluator<'_> {
         let ending = self.or(f, args[1], default_text(""))?;
         let name = self.string(f, argument(0), &name)?;
         let ending = self.string(f, argument(1), &ending)?;
+        // Before the string is made: a text that is doubled again and again would exhaust memory within a few
+        // dozen steps.
         bounds::string(STRING_SUBJECT, [name.len(), ending.len()])?;
         Ok(Value::string(path::change_ending(name, ending)))
     }
@@ -390,9 +395,11 @@ impl Evaluator<'_> {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
+        // An error leaves the stack of bound variables as deep as it was at the failure; the
+        // message is evaluated outside of these.
         self.locals.truncate(locals);
         let message = match args[1] {
-            // For this, the reference evaluates `{}`, which is no expression.
+            // For this, the reference evaluates `{}`, which is not an expression.
             NONE => UserMessage::not_evaluating("{}"),
             node => self.message(f, node),
         };
@@ -457,6 +464,7 @@ impl Evaluator<'_> {
             let name = if flat { path::basename(key) } else { key };
             entries.push((path::normal_path(&path::join(subdir, name)).into(), value.clone()));
         }
+        // Only called for a conflict: it finds again which old paths lead to the new one.
         let at_new_path = |key: &Str| {
             let old = map.iter().filter(move |(old, _)| {
                 let name = if flat { path::basename(old) } else { old };

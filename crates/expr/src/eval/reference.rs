@@ -13,6 +13,8 @@ const MAX_SHOWN_BYTES: usize = 1 << 16;
 /// How many bytes of source are read again for the steps of one error.
 pub(crate) const MAX_READ_BYTES: usize = 16 << 20;
 
+// Cut, other than in the reference, since values share their parts: a text of all of it may be
+// exponentially long.
 pub(super) fn shown(value: &Value) -> String {
     value.to_json_beyond(MAX_SHOWN_BYTES)
 }
@@ -49,6 +51,7 @@ pub(super) fn wrong_argument(
     let of_item = item.map(|(item, _)| shown(item)).unwrap_or_default();
     let key = item.and_then(|(_, key)| key).unwrap_or_default();
     let is_item = item.is_some();
+    // One table by construct and argument, with the reference's spelling: its messages have no common form.
     let text = match (construct, name) {
         ("++", _) if is_item => format!("Non-list entry found for argument in flatten: {of_item}."),
         ("++", _) => format!("Flatten expects list but instead got: {found}."),
@@ -155,6 +158,7 @@ pub(super) fn tree(argument: Argument<'_>) -> String {
 /// The message about a part of a construct that is not evaluated, from the construct's source; `None` if there is no
 /// special one.
 fn malformed(op: &Op, source: &Value) -> Option<String> {
+    // From the source, as the compiled form of a malformed part has only our message.
     let part = |key: &str| source.as_map().and_then(|map| map.get(key));
     let no_key = |key: &str| Some(format!("ExpressionTypeError: Map does not contain key '{key}'."));
     let no_string = |key: &str| match part(key) {

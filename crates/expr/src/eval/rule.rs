@@ -22,6 +22,7 @@ fn overlapping(mut error: EvalError, stage: &Map, path: &str) -> EvalError {
         return error.help(format!("{} leads out of the directory", quoted(&name)));
     }
     let below = format!("{path}/");
+    // Conflicts are found between normal paths, while an author looks for the paths as written.
     let normal = |key: &Str| path::normal_path(key);
     let at = stage.iter().find(|(key, _)| normal(key) == path);
     let inside = stage.iter().find(|(key, _)| normal(key).starts_with(&below));
@@ -31,6 +32,8 @@ fn overlapping(mut error: EvalError, stage: &Map, path: &str) -> EvalError {
     error.help(format!("{} would be an artifact and a directory with other artifacts at once", quoted(&path)))
 }
 
+// The literal words of `may_fail` and `no_cache`, or why they are malformed: an error only if the
+// construct is evaluated.
 type Words = Result<Box<[Str]>, String>;
 
 /// The outputs of an action: as a rule writes them, which its map of artifacts has as keys, and as actions have them.
@@ -49,6 +52,7 @@ impl Evaluator<'_> {
         Ok(match construct {
             C::Field => return self.field(f, args),
             C::Outs | C::Runfiles => return self.paths_of_dependency(f, construct, args),
+            // By methods and not by one map of all: each call of `Offer` records that this aspect was read.
             C::DepArtifacts => Value::Map(self.dependency(f, construct, args)?.artifacts().clone()),
             C::DepRunfiles => Value::Map(self.dependency(f, construct, args)?.runfiles().clone()),
             C::DepProvides => {
@@ -154,6 +158,7 @@ impl Evaluator<'_> {
             let name = format!("item {i} of $1");
             trees.push(self.tree(f, Argument { construct, name: &name, node }, part)?);
         }
+        // Its parts were defined by `tree` above: a definition refers only to earlier ones.
         let overlay = TreeOverlay::new(trees, construct == Construct::DisjointTreeOverlay);
         let artifact = overlay.artifact();
         self.host.define_overlay(overlay);
@@ -319,6 +324,8 @@ impl Evaluator<'_> {
         let &[inputs, _, _, cmd, cwd, env, fail_message, scaling, properties, depfile] = args else {
             unreachable!("ACTION has ten evaluated arguments")
         };
+        // The arguments are evaluated and checked in the order of the reference: of several errors
+        // the first is reported.
         let inputs = self.or(f, inputs, empty_map)?;
         let argument = |position: usize| Argument::of(Construct::Action, args, position);
         let inputs = self.stage(f, argument(0), &inputs)?;
@@ -368,6 +375,7 @@ impl Evaluator<'_> {
             Value::Null => Map::default(),
             map => self.map_of(f, argument(8), "a map of strings", &map, is_string)?.clone(),
         };
+        // The key means nothing in the reference's language, so there it is not even evaluated.
         let depfile = match self.host.is_extended() {
             true => self.depfile(f, argument(9), depfile, &outputs.normal_files)?,
             false => None,
@@ -399,7 +407,7 @@ impl Evaluator<'_> {
         let files = self.strings(f, argument(1), &files)?;
         let dirs = self.or(f, args[2], empty_list)?;
         let dirs = self.strings(f, argument(2), &dirs)?;
-        // Sorted without duplicates: the order in which a rule lists outputs is no part of an action's identity.
+        // Sorted without duplicates: the order in which a rule lists outputs is not part of an action's identity.
         let (normal_files, normal_dirs) = (normal_paths(&files), normal_paths(&dirs));
         // Before the paths are checked one by one: that is the order of the reference's messages.
         check_disjoint(&normal_files, &normal_dirs)?;
@@ -461,6 +469,8 @@ impl Evaluator<'_> {
     /// Whether there are words, and the rule is tainted with all of them.
     fn tainted(&self, f: Frame<'_>, node: u32, what: &str, words: &Words) -> Result<bool, EvalError> {
         let words = words.as_ref().map_err(|message| self.malformed(f, node, what, message))?;
+        // Only a tainted rule may let actions fail or run uncached, so that everything built with
+        // one shows it.
         match words.iter().find(|word| !self.host.is_tainted_with(word)) {
             None => Ok(!words.is_empty()),
             Some(word) => {

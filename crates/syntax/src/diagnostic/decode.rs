@@ -34,6 +34,7 @@ impl Reader<'_> {
         let len = usize::try_from(self.number()?).ok()?;
         let (text, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
+        // Copied only after the length was compared with what is left, so damaged bytes cost no memory.
         String::from_utf8(text.to_vec()).ok()
     }
 
@@ -53,7 +54,7 @@ impl Reader<'_> {
     }
 
     fn diagnostic(&mut self) -> Option<Diagnostic> {
-        // Unknown bits would be lost, and the bytes not be those of the encoding any more.
+        // Unknown bits would be lost, and encoding the value again would give other bytes.
         let flags = self.byte().filter(|flags| *flags < 8)?;
         Some(Diagnostic {
             severity: if flags & 1 == 0 { Severity::Error } else { Severity::Warning },
@@ -88,6 +89,8 @@ impl Reader<'_> {
                 let mut offset = || u32::try_from(self.number()?).ok();
                 LocationPart::Text(Span { start: offset()?, end: offset()? })
             }
+            // A kind that is not known, from another version or damage: the record is dropped as a
+            // whole, and computed again.
             _ => return None,
         };
         Some(Location { file, place })

@@ -18,9 +18,12 @@ use crate::json::{JsonPath, PathStep};
 impl Diagnostic {
     /// Appends the encoding of this diagnostic; different diagnostics have different encodings.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        // Taken apart by all of its fields, so that a new one cannot be left out of hashes without notice.
         let Diagnostic { severity, message, is_of_user, reference, location, suggestion, help, notes, chain } =
             self;
         let is_warning = *severity == Severity::Warning;
+        // Flags in one byte: most diagnostics have none of them, and `decode` refuses bits that are
+        // not defined.
         out.push(u8::from(is_warning) | u8::from(reference.is_some()) << 1 | u8::from(*is_of_user) << 2);
         text(out, message);
         reference.iter().for_each(|message| text(out, message));
@@ -53,10 +56,12 @@ impl Diagnostics {
 }
 
 fn number(out: &mut Vec<u8>, number: u64) {
+    // A fixed width needs no rule for the shortest form, on which hashes would depend.
     out.extend(number.to_le_bytes());
 }
 
 fn text(out: &mut Vec<u8>, text: &str) {
+    // The length first, so that no two sequences of texts have the same bytes.
     number(out, text.len() as u64);
     out.extend(text.as_bytes());
 }
@@ -76,6 +81,7 @@ fn option<T>(out: &mut Vec<u8>, value: &Option<T>, some: impl FnOnce(&mut Vec<u8
 fn encode_location(out: &mut Vec<u8>, Location { file, place }: &Location) {
     text(out, file);
     match place {
+        // The numbers are part of the format: a new kind gets the next one, and none is used again.
         LocationPart::File => out.push(0),
         LocationPart::Value(at) => {
             out.push(1);

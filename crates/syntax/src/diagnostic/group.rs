@@ -61,7 +61,7 @@ const MAX_ALIKE: usize = 3;
 /// A message without what it is about: quoted texts, and names as JSON lists.
 fn shape(message: &str) -> String {
     let mut shape = String::new();
-    // Read character by character: a message is no JSON, only what it quotes is.
+    // Read character by character: a message is not JSON, only what it quotes is.
     let (mut depth, mut is_quoted, mut is_escaped) = (0usize, false, false);
     for c in message.chars() {
         match c {

@@ -105,6 +105,7 @@ impl Diagnostics {
                 }
                 Content::One(diagnostic) => {
                     let mut diagnostic = diagnostic.clone();
+                    // From the innermost line outwards: each call of `below` adds a line on top.
                     let mut next = above;
                     while let Some(step) = next {
                         diagnostic = diagnostic.below(&step.line);
@@ -122,6 +123,8 @@ impl Diagnostics {
     #[must_use]
     pub fn below(&self, line: &str) -> Diagnostics {
         let Some(node) = self.0.as_deref() else { return Diagnostics::none() };
+        // What is not attributed yet belongs to the target at hand: its texts get the line at once.
+        // What is settled is shared, and only wrapped.
         if node.unsettled {
             let mut parts = Vec::new();
             self.walk(

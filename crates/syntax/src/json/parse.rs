@@ -7,7 +7,7 @@ use super::{
     unusual_chars::{conflict_mark, unusual},
 };
 
-/// Why a file is no JSON.
+/// Why a file is not JSON.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SyntaxError {
     /// The file's name in messages.

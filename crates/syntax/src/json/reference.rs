@@ -1,4 +1,4 @@
-//! The reference's messages about text that is no JSON.
+//! The reference's messages about text that is not JSON.
 //!
 //! Its parser is that of a library, whose messages name the token at which it stops, what it expected there, and what it
 //! read since the beginning of the latest string or number. This follows the same grammar token by token for the
@@ -23,6 +23,7 @@ enum Token {
 }
 
 impl Token {
+    // The names of `token_type_name` in the library.
     fn name(self) -> &'static str {
         match self {
             Token::Literal("true") => "true literal",
@@ -65,6 +66,8 @@ const NO_UTF8: &str = "invalid string: ill-formed UTF-8 byte";
 impl Lexer<'_> {
     // Bytes, lines and columns are counted as in the library (nlohmann/json, `lexer::get`): its messages have them.
     fn get(&mut self) -> Option<u8> {
+        // Also at the end and for a byte that was given back: the library counts calls, and the
+        // positions in its messages follow from that.
         self.read += 1;
         self.column += 1;
         if !std::mem::take(&mut self.is_again) {
@@ -98,6 +101,7 @@ impl Lexer<'_> {
     }
 
     fn token(&mut self) -> Token {
+        // A byte order mark is skipped only at the very beginning, as in the library (`skip_bom`).
         if self.read == 0 {
             match self.get() {
                 Some(0xEF) if self.get() == Some(0xBB) && self.get() == Some(0xBF) => {}
@@ -175,6 +179,7 @@ impl Lexer<'_> {
             "SI", "DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC", "FS",
             "GS", "RS", "US",
         ];
+        // Only these five have a short escape in JSON (RFC 8259, 7).
         let short = match control {
             8 => " or \\b",
             9 => " or \\t",
@@ -229,6 +234,8 @@ impl Lexer<'_> {
             return self.invalid("invalid number; expected digit after '-'");
         }
         match self.current {
+            // A number does not continue after a leading zero: `01` is the number 0, followed by
+            // another token.
             Some(b'0') => _ = self.get(),
             _ => self.digits(),
         }
@@ -273,6 +280,8 @@ impl Lexer<'_> {
             Token::Invalid => format!("{}; last read: '{}'", self.error, self.shown()),
             token => format!("unexpected {}", token.name()),
         };
+        // The grammar of `exception_message` in the library: context, what is wrong, what was last
+        // read, what was expected.
         if !expected.is_empty() {
             text += &format!("; expected {expected}");
         }
@@ -297,6 +306,7 @@ impl Lexer<'_> {
 
     fn parse(&mut self) -> Result<(), String> {
         // Whether each open container is a list.
+        // A stack of its own in place of recursion, as in the library: depth is bounded by memory only.
         let mut open: Vec<bool> = Vec::new();
         let mut token = self.token();
         loop {
@@ -304,6 +314,7 @@ impl Lexer<'_> {
                 Token::BeginObject => {
                     let first = self.token();
                     if first != Token::EndObject {
+                        // An empty object has no key, so the first token decides.
                         self.key(first)?;
                         open.push(false);
                         token = self.token();
@@ -361,7 +372,7 @@ impl Lexer<'_> {
     }
 }
 
-/// The message about a text that is no JSON; empty if its parser accepts the text.
+/// The message about a text that is not JSON; empty if its parser accepts the text.
 pub fn reference_error(text: &[u8]) -> String {
     let mut lexer = Lexer {
         text,

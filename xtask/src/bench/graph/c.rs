@@ -16,6 +16,7 @@ impl Graph {
         let mut sum = String::new();
         for number in 0..files {
             let own = module(number);
+            // One header that a whole module includes: an edit of it is the expensive case of real trees.
             let of_module = format!("{own}/module.h");
             if number % TARGETS_PER_MODULE == 0 {
                 let text = format!(
@@ -54,6 +55,8 @@ impl Graph {
     pub(super) fn headers(&mut self, files: usize) {
         let mut seen: Vec<Vec<usize>> = Vec::new();
         for number in 0..files {
+            // The one before, through which all earlier ones are reached, and one that is so reached in two
+            // ways.
             let below: Vec<usize> =
                 [number.checked_sub(1), (number > 2).then_some(number / 2)].into_iter().flatten().collect();
             let includes: String = below.iter().map(|n| format!("#include \"{}\"\n", header(*n))).collect();
@@ -90,6 +93,7 @@ fn c_file(number: usize, own: &str, of_module: &str, seen: &[usize]) -> String {
     for other in seen {
         let _ = writeln!(text, "#include \"{}\"", header(*other));
     }
+    // Functions that a compiler cannot drop, as their results are summed below.
     for part in 0..20 {
         let _ = writeln!(
             text,

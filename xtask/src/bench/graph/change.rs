@@ -27,6 +27,7 @@ impl Graph {
     /// Changes one source so that outputs change; `round` makes each change a different one.
     pub(crate) fn edit(&self, root: &Path, round: usize) -> Result<()> {
         let (path, content) = self.edited();
+        // Each change has the number of its round, so that no cache knows the result of an earlier round.
         let changed = match self.shape {
             Shape::C if path.ends_with(".h") => content.replace(" = ", &format!(" = {round} + ")),
             Shape::C => format!("{content}\nint edited_{round};\n"),
@@ -74,7 +75,7 @@ impl Graph {
         Ok(())
     }
 
-    /// The sources, by number, that are no headers: text appended to a header would be defined several times.
+    /// The sources, by number, that are not headers: text appended to a header would be defined several times.
     fn without_headers(&self) -> Vec<usize> {
         (0..self.sources.len()).filter(|at| !self.sources[*at].0.ends_with(".h")).collect()
     }

@@ -88,11 +88,13 @@ impl Graph {
                 "outs": [step.name],
                 "cmds": [command],
             });
+            // The others need no program but the shell, which the launcher finds.
             if self.is_c() {
                 target["env"] = json!({"type": "'", "$1": {"PATH": "/usr/bin:/bin"}});
             }
             if self.configured && number.is_multiple_of(10) {
                 let command = target["cmds"][0].clone();
+                // `:` takes the variable and does nothing: another command with the same output.
                 let other = json!({"type": "join", "$1": [command, "; : ", {"type": "var", "name": "V"}]});
                 let variable = json!({"type": "var", "name": "V"});
                 let command = target["cmds"][0].clone();
@@ -137,6 +139,8 @@ impl Graph {
     pub(super) fn write_ninja_file(&self, root: &Path) -> Result<()> {
         let mut text = String::from("rule run\n  command = $cmd\n");
         if let Some(edits) = self.ruled {
+            // ninja has no rules that are evaluated, so an edit of one is the nearest that its file
+            // can have: a comment.
             let _ = writeln!(text, "# edit {edits}");
         }
         let out = |step: &GraphStep| format!("out/{}", step.name);

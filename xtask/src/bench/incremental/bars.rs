@@ -38,6 +38,7 @@ const fn bar(shape: Shape, phase: Phase, figure: Figure, most: f64, size: usize)
     Bar { shape, phase, figure, most, size }
 }
 
+// Data and no code: the goals are read here, and changed nowhere else.
 const BARS: [Bar; 23] = {
     use Figure::{Cpu, CpuOfPhase, Peak, PeakInMb};
     use Phase::{
@@ -96,6 +97,7 @@ impl Verdict {
         let (figure, verdict) = match (self.figure, self.is_reached()) {
             (Some(figure), Some(true)) => (format!("{figure:.3}"), "reached"),
             (Some(figure), _) => (format!("{figure:.3}"), "NOT reached"),
+            // A rival that is not installed leaves its bars open; they are neither met nor missed.
             (None, _) => ("-".to_owned(), "not measured"),
         };
         let meant = self.meant_for.map_or_else(String::new, |size| format!("  (bar for {size})"));

@@ -26,6 +26,7 @@ pub(super) struct Options {
 }
 
 /// The default sizes and shapes.
+// The largest size takes long with all tools, so it has to be asked for.
 const SIZES: [usize; 2] = [1_000, 10_000];
 const SHAPES: [Shape; 2] = [Shape::Layered, Shape::C];
 
@@ -82,6 +83,7 @@ impl Options {
                 ),
             }
         }
+        // Checked here: a phase that is misspelt would silently measure nothing.
         let known = |name: &String| Phase::ALL.iter().any(|phase| phase.name() == name);
         if let Some(name) = options.only.iter().flatten().find(|name| !known(name)) {
             bail!("no phase {name}: {}", Phase::ALL.map(Phase::name).join(", "));

@@ -2,6 +2,7 @@
 
 /// A phase; in the order in which they are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+// The order is part of the method: a phase finds the copies as the phases before it have left them.
 pub(super) enum Phase {
     Cold,
     Analysis,
@@ -94,11 +95,13 @@ impl Phase {
 
     /// Whether a build is so short that more rounds cost nothing.
     pub(super) fn is_short(self) -> bool {
+        // Nothing runs in these, so a round takes as long as the tool itself.
         matches!(self, Self::Null | Self::Touched)
     }
 
     /// Whether tools without configurations, or without a store, cannot be measured.
     pub(super) fn needs_store(self) -> bool {
+        // ninja and n2 know neither; they are left out, not counted as failing.
         matches!(self, Self::Configuration | Self::Checkout)
     }
 }

@@ -49,6 +49,7 @@ impl Rows {
             late: of(|c| c.late),
             peak: of(|c| c.peak),
         };
+        // The most, since a number of actions that varies is a fault, and a median would hide it.
         Some((cost, builds.iter().filter_map(|(_, ran)| *ran).max()))
     }
 
@@ -60,7 +61,7 @@ impl Rows {
         (other_phase, other): (Phase, &str),
     ) -> Option<f64> {
         let (this, against) = (self.row(phase, tool)?.0, self.row(other_phase, other)?.0);
-        // A figure that rounds to zero is no basis for a ratio.
+        // A figure that rounds to zero is not a basis for a ratio.
         (figure(&against) > 0.0).then(|| figure(&this) / figure(&against))
     }
 
@@ -68,6 +69,7 @@ impl Rows {
     fn tools(&self, phase: Phase) -> Vec<&'static str> {
         let mut tools: Vec<&str> =
             self.builds.keys().filter(|(p, _)| *p == phase).map(|(_, tool)| *tool).collect();
+        // Stable, so the others stay in the order of their names.
         tools.sort_by_key(|tool| *tool != "taut");
         tools
     }
@@ -85,6 +87,7 @@ impl Rows {
                 cost.system,
                 cost.wall,
             );
+            // The loop has no memory worth comparing.
             if tool != STATX {
                 line += &format!("  peak {:7.1} MB", cost.peak * 1024.0 / 1e6);
             }
@@ -113,12 +116,15 @@ impl Rows {
 
     /// The ratios of taut to the other tools, and to its own null build.
     fn ratios(&self, phase: Phase) -> Vec<(String, f64)> {
+        // The first action begins while processes of the build are still running, so only the time
+        // until then is defined.
         let by_wall = phase == Phase::First;
         let figure: fn(&Cost) -> f64 = if by_wall { |c| c.wall } else { |c| c.cpu };
         let others = self.tools(phase).into_iter().filter(|tool| *tool != "taut");
         let mut ratios: Vec<(String, Option<f64>)> = others
             .map(|other| (other.to_owned(), self.ratio(figure, (phase, "taut"), (phase, other))))
             .collect();
+        // Phases before it have no null build to be compared with yet.
         if phase > Phase::Null && !by_wall {
             let null = self.ratio(figure, (phase, "taut"), (Phase::Null, "taut"));
             ratios.push(("null".to_owned(), null));
@@ -134,6 +140,7 @@ impl Rows {
     pub(super) fn report(&self, shape: &str, size: usize) -> Vec<Value> {
         let rows = self.builds.iter().filter_map(|((phase, tool), builds)| {
             let (cost, ran) = self.row(*phase, tool)?;
+            // Single figures, too: a reader of the report can see how much they spread.
             let each: Vec<f64> = builds.iter().map(|(cost, _)| cost.cpu).collect();
             let mut row = json!({
                 "graph": shape, "size": size, "phase": phase.name(), "tool": tool, "run": ran,

@@ -11,6 +11,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 /// How many edits follow each other.
+// Enough to show a cost that grows with each edit, such as a file that is appended to.
 const EDITS: usize = 10;
 
 impl Bench<'_> {
@@ -37,6 +38,8 @@ impl Bench<'_> {
             // The call after a cold build finishes its clean-up; that is not measured.
             self.build(rival, &self.dir(rival), &[])?;
         }
+        // All tools make the same edit before any makes the next, so that what slows the machine
+        // down slows all down.
         for edit in 1..=EDITS {
             self.changes += 1;
             for rival in self.order(edit) {
@@ -70,6 +73,7 @@ impl Bench<'_> {
         let dir = self.dir(taut);
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for round in 0..self.rounds {
+            // Interleaved, like all comparisons.
             for (all, more) in [(&mut with, &[][..]), (&mut without, &["--no-trace"][..])] {
                 let root = self.scratch.path().join(format!("shares-{round}-{}", more.len()));
                 let root = root.to_string_lossy();

@@ -87,6 +87,7 @@ impl Bench<'_> {
         let _ = fs::remove_file(&probe);
         let begin = std::time::SystemTime::now();
         let (cost, ran) = self.build(rival, dir, &[])?;
+        // The time of a file and not a message: the action itself leaves it, without a word to the tool.
         let began = fs::metadata(&probe).context("no action noted when it ran")?.modified()?;
         let wall = began.duration_since(begin).unwrap_or_default().as_secs_f64() * 1e3;
         Ok((Cost { wall, ..cost }, ran))
@@ -96,6 +97,7 @@ impl Bench<'_> {
     fn checkout(&self, rival: &Rival, dir: &Path) -> Result<Measured> {
         let new = self.scratch.path().join(format!("{}-checkout-{}", rival.name(), self.changes));
         fs::create_dir_all(&new)?;
+        // Without times, as a new checkout has them.
         let copied = Command::new("cp").arg("-R").arg(rival.source(dir)).arg(rival.source(&new)).status()?;
         if !copied.success() {
             bail!("cannot copy {}", dir.display());

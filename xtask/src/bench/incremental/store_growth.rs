@@ -9,6 +9,7 @@ use std::path::Path;
 
 /// The size of the store after many edits of a small project, each followed by a build.
 pub(super) fn measure(taut: &Rival, options: &Options, report: &mut Vec<Value>) -> Result<()> {
+    // A small project: growth shows in the number of builds, not in the size of one.
     const SIZE: usize = 200;
     let options = Options { rounds: 1, ..options.clone() };
     let rivals = [taut];
@@ -28,11 +29,14 @@ pub(super) fn measure(taut: &Rival, options: &Options, report: &mut Vec<Value>) 
             2 => bench.graph.edit(&source, edit)?,
             3 => bench.graph.revise(&source, edit)?,
             _ => {
+                // Twenty commands in turn, so that some come back: what is kept of earlier ones is
+                // bounded, and that bound is looked at.
                 bench.graph.note(&format!(": {}", rng.below(20)));
                 bench.graph.describe(&source, false)?;
             }
         }
         bench.build(taut, &dir, &[])?;
+        // Doubling intervals: a store that grows without bound shows as lines that keep growing.
         if edit.is_power_of_two() || edit == options.edits {
             let bytes = each(&dir)?;
             println!("  {edit:8}  {bytes:6.0}");

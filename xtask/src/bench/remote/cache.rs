@@ -23,6 +23,7 @@ struct Options {
 }
 
 /// What is measured, in this order.
+// Each phase needs what the one before has left at the server.
 const PHASES: [&str; 4] = ["without", "store", "take", "take, far"];
 
 /// Measures and prints; `args` are the words behind `bench remote`.
@@ -66,6 +67,7 @@ fn one(taut: &Rival, graph: &Graph, options: &Options) -> Result<Vec<Value>> {
         let mut server = Server::start(&[])?;
         let far = Proxy::delaying(server.address, options.common.round_trip / 2)?;
         for (phase, name) in PHASES.iter().enumerate() {
+            // A directory and a build root of its own, as on a machine that has nothing.
             let dir = scratch.path().join(format!("{round}-{phase}"));
             taut.write(graph, &dir)?;
             let mut command = taut.command(&dir, options.jobs);
@@ -88,6 +90,7 @@ fn one(taut: &Rival, graph: &Graph, options: &Options) -> Result<Vec<Value>> {
     );
     let mut rows = Vec::new();
     for (phase, name) in PHASES.iter().enumerate() {
+        // In microseconds: the figures are milliseconds.
         let more = 1000.0 * (runs[&phase].cpu() - runs[&0].cpu()) / actions as f64;
         println!("  {name:10} {}  {more:+6.1} us to without", runs[&phase].line(actions));
         rows.push(runs[&phase].row(json!({"size": graph.size, "phase": name}), actions));

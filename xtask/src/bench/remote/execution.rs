@@ -40,6 +40,8 @@ const PHASES: [&str; 3] = ["execute", "take", "null"];
 const MAX_OF_REFERENCE: usize = 10_000;
 
 /// The size of the project that is built at a distance.
+// Enough actions to fill the cores many times over, so that the beginning and the end of the build
+// count for little.
 const FAR: usize = 1_000;
 
 /// Measures and prints; `args` are the words behind `bench remote-execution`.
@@ -121,8 +123,10 @@ fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>
     let rounds = if graph.size > MAX_OF_REFERENCE { 1 } else { options.common.rounds };
     for round in 0..rounds {
         for (number, rival) in rivals.iter().enumerate() {
+            // A new server for each tool and round: what one has stored must not help the next.
             let mut server = Server::start(&[options.protocol()])?;
             let address = server.address.to_string();
+            // Two build roots: the second has nothing of its own, and so takes all results from the server.
             let [first, second] = ["first", "second"]
                 .map(|name| scratch.path().join(format!("{round}-{}-{name}", rival.name())));
             rival.write(graph, &first)?;
@@ -179,6 +183,7 @@ fn far(taut: &Rival, options: &Options) -> Result<Value> {
     let mut walls = Vec::new();
     for round in 0..options.common.rounds {
         let server = Server::start(&[options.protocol(), &cores, &takes])?;
+        // Half in each direction.
         let proxy = Proxy::delaying(server.address, options.common.round_trip / 2)?;
         let dir = scratch.path().join(round.to_string());
         taut.write(&graph, &dir)?;
@@ -201,6 +206,7 @@ fn far(taut: &Rival, options: &Options) -> Result<Value> {
 /// Builds a C library here, and takes it from a cache on a fresh machine.
 fn library(taut: &Path, options: &Options) -> Result<Value> {
     let scratch = tempfile::tempdir()?;
+    // Real sources, as generated ones compress and repeat unlike those that people write.
     let sources = apt::source("lua5.4", &scratch.path().join("apt"))?;
     let work = scratch.path().join("work");
     let objects = describe(&sources.join("src"), &work)?;
@@ -220,6 +226,7 @@ fn library(taut: &Path, options: &Options) -> Result<Value> {
         here.push(build("here", &[])?);
         let address = proxy.address();
         build("first", &["--remote-cache", &address, "--remote-cache-write"])?;
+        // Only the bytes of the fresh machine count, not those of the build that filled the cache.
         let before = proxy.bytes();
         fresh.push(build("fresh", &["--remote-cache", &address])?);
         let after = proxy.bytes();
@@ -231,6 +238,7 @@ fn library(taut: &Path, options: &Options) -> Result<Value> {
         of(&fresh, |cost| cost.cpu) / of(&here, |cost| cost.cpu),
         of(&fresh, |cost| cost.wall) / of(&here, |cost| cost.wall),
     );
+    // The same in each round, since the same objects pass.
     let (up, down) = bytes[0];
     println!(
         "\nlua, {objects} objects: with a cache that has all of it {cpu:.3} of the processor time of a build here and {wall:.3} \
@@ -257,6 +265,7 @@ fn describe(sources: &Path, work: &Path) -> Result<usize> {
     for entry in fs::read_dir(sources).with_context(|| sources.display().to_string())? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
+        // Both have a `main`, and are programs of their own.
         let is_unit = name.ends_with(".c") && !["lua.c", "luac.c"].contains(&name.as_str());
         if is_unit {
             units.push(name.clone());

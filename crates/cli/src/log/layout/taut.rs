@@ -39,6 +39,7 @@ fn without_full_stop(text: &str) -> &str {
 
 /// Words with which texts begin that the reference has, too, and there with a capital letter. Under the name `taut` an error
 /// or a warning begins with a small one; not by a rule for all words, since a text may begin with the name of a file.
+// Sorted, so that a word that is added twice is seen.
 const FIRST_WORDS: &[&str] = &[
     "Anonymous",
     "Argument",
@@ -115,6 +116,7 @@ const FIRST_WORDS: &[&str] = &[
 fn in_small_letters(text: &str) -> Cow<'_, str> {
     let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
     match text.as_bytes().get(end) {
+        // A blank has to follow: `Target.java` is the name of a file.
         Some(b' ') if FIRST_WORDS.contains(&&text[..end]) => {
             format!("{}{}", text[..1].to_ascii_lowercase(), &text[1..]).into()
         }
@@ -160,6 +162,7 @@ impl Layout for Taut {
         (prefix(level, color).to_owned(), "\n")
     }
 
+    // What actions print goes to the terminal through this layout, and must not move its cursor.
     fn filters_escapes(&self) -> bool {
         true
     }

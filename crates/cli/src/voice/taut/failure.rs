@@ -51,6 +51,7 @@ impl ActionEnding {
         let what = output_of(&failure.action);
         if let Some(error) = &failure.error {
             let phase = error.phase.to_string();
+            // The first word is in the line already.
             let words = phase.strip_prefix("action ").unwrap_or(&phase);
             let details = error.why.lines().map(str::to_owned).collect();
             return ActionEnding { words: format!("action for {what} {words}"), details };
@@ -90,6 +91,7 @@ fn how_it_failed(
     limit: Option<Duration>,
     details: &mut Vec<String>,
 ) -> String {
+    // Before the exit code, which is made up for a command that never ran.
     if let Some(why) = &ran.not_started {
         let mut lines = why.lines();
         let first = lines.next().unwrap_or_default();
@@ -162,6 +164,7 @@ impl Messages {
             head,
             details,
             hints,
+            // It did what it may do, so there is nothing to look into.
             again: None,
         });
     }
@@ -183,6 +186,7 @@ impl Messages {
             let out = Stream::open(&self.store, digest)?;
             Some(plain(&out.beginning(MAX_SEARCHED)).into_owned())
         };
+        // Standard error first, since that is where tools report errors.
         [&ran.stderr, &ran.stdout].into_iter().filter_map(beginning).collect()
     }
 
@@ -196,7 +200,7 @@ impl Messages {
     ) -> Vec<String> {
         let printed = self.searched(ran);
         // Of several explanations of the same lines the first: an interpreter that reads a compiled program says of
-        // pieces of it that they are no commands.
+        // pieces of it that they are not commands.
         let of_printed = binary_as_script::hint(inputs, &printed, &self.store)
             .or_else(|| missing_program::hint(action, ran, &printed))
             .or_else(|| self.hint_of_input(id, action, &printed));
@@ -223,6 +227,7 @@ impl Messages {
             Some(&name),
             &plain(&format!("{head}\n{}", command::in_one_line(action, usize::MAX))),
         );
+        // Opened before the log is locked: a store on a slow disk must not keep other messages waiting.
         let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
         self.log.say_in_pieces(level, &name, |give| {
             give(&head);

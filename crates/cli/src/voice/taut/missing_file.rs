@@ -96,7 +96,7 @@ fn hint_about(
     ))
 }
 
-/// What helps if a target makes the file, which is no input.
+/// What helps if a target makes the file, which is not an input.
 fn made_by(path: &str, target: &NamedTarget, repositories: &RepoConfig) -> Option<String> {
     let named_in = targets_with_file(repositories, &target.repository, path);
     let (maker, _) = named_in.iter().find(|(having, field)| having != target && field == "outs")?;

@@ -35,6 +35,7 @@ impl Messages {
             let (all, shown) = (count(delivered.paths, "artifact"), shown.display());
             match delivered.written {
                 0 => format!("nothing to install in {shown}"),
+                // Those that were there already, unchanged, are not written again.
                 written if written < delivered.paths => format!("installed {written} of {all} in {shown}"),
                 _ => format!("installed {all} in {shown}"),
             }
@@ -80,6 +81,7 @@ impl Messages {
         // Cloned: to find the targets of actions locks the state, too.
         let failed = self.state().failed.clone();
         let name = |(id, output): &(Id, String)| format!("{} ({output})", self.name_in_summary(id, defined));
+        // Before the state is locked below, for the same reason.
         let not_built = self.not_built(failure, &failed, defined);
         let failed: Vec<String> = failed.iter().map(name).collect();
         let state = self.state();
@@ -101,6 +103,8 @@ impl Messages {
         parts.extend(self.known_warnings(&state));
         let what = if self.is_rebuild { "rebuild" } else { "build" };
         let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) };
+        // A call that uses what is left (`compile-commands`) goes on after failed actions; errors of another
+        // kind end it.
         if self.is_partial && failure.unbuilt.is_empty() {
             let text = format!("some of {} cannot be built, and are left out ({time}){parts}", state.name);
             return self.log.say(Level::Warn, text);
@@ -115,6 +119,8 @@ impl Messages {
             return Taut.interrupted_early(&self.log);
         }
         let time = seconds(self.begin.elapsed());
+        // The event with the number of processed actions is sent at the end of the build, and an
+        // interruption may come before.
         let done = state.processed.max(state.ran + state.cached);
         let done = format!("{done} of {} done", count(state.total, "action"));
         let ended = match state.interrupted {
@@ -131,6 +137,7 @@ impl Messages {
         let Some(origin) = self.origin(id) else { return self.target_of(id) };
         let configuration = self.state().configuration.clone();
         let name = self.log.names().origin_within(&origin, &configuration);
+        // The name of an anonymous target is a hash, which nothing in the description shows.
         let dependent = match &origin.target {
             Value::Name(target @ EntityName::Anonymous(_)) => defined.named_dependent(target),
             _ => None,
@@ -216,6 +223,7 @@ impl Messages {
         }
         for (number, cache) in [(state.cached - state.remote, "cache"), (state.remote, "the remote cache")] {
             if number > 0 {
+                // The noun once: "3 actions run, 2 from cache".
                 let what = if figures.is_empty() { count(number, "action") } else { number.to_string() };
                 figures.push(format!("{what} from {cache}"));
             }

@@ -1,4 +1,4 @@
-//! The words and operators of a shell script, before expansion. Redirections, comments and the texts behind `<<` are no
+//! The words and operators of a shell script, before expansion. Redirections, comments and the texts behind `<<` are not
 //! part of a command, and are left out.
 
 /// A part of a word.
@@ -48,6 +48,8 @@ pub(super) enum Change {
 
 impl Change {
     pub(super) fn apply(&self, value: Option<String>) -> Option<String> {
+        // A variable without a known text stays unknown, also with a default: whether it is set is
+        // not known, either.
         let value = value?;
         let changed = match self {
             Change::Nothing => None,
@@ -85,6 +87,7 @@ impl Token {
         let (name, value) = text.split_once('=')?;
         let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        // As if in quotes: patterns in the value of an assignment are not expanded (POSIX, 2.9.1).
         let first = Piece::Text { text: value.to_owned(), is_quoted: true };
         is_name.then(|| (name.to_owned(), [&[first], &pieces[1..]].concat()))
     }
@@ -140,7 +143,7 @@ impl Lexer<'_> {
                 return false;
             }
             let word = self.word();
-            // The number of what is redirected is no word, either.
+            // The number of what is redirected is not a word, either.
             let is_number = matches!(&word[..], [Piece::Text { text, is_quoted: false }]
                 if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
             // `2>file`: a number counts as one of a stream only without a blank behind it.
@@ -192,7 +195,7 @@ impl Lexer<'_> {
             while !self.rest.is_empty() {
                 let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
                 self.rest = rest;
-                // Of `<<-` tabs are no part of the line; for `<<` this is a little too generous, which ends a text
+                // Of `<<-` tabs are not part of the line; for `<<` this is a little too generous, which ends a text
                 // earlier at worst.
                 if line.trim_start_matches('\t') == end {
                     break;
@@ -208,6 +211,7 @@ impl Lexer<'_> {
                 ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>' => break,
                 '\'' => {
                     self.next();
+                    // Nothing is special between single quotes, not even a backslash.
                     let (text, rest) = self.rest.split_once('\'').unwrap_or((self.rest, ""));
                     self.rest = rest;
                     pieces.push(Piece::Text { text: text.to_owned(), is_quoted: true });
@@ -297,6 +301,7 @@ impl Lexer<'_> {
             return Piece::Arguments { is_quoted };
         }
         let is_digit = self.rest.starts_with(|c: char| c.is_ascii_digit());
+        // One digit: `$10` is `$1` and a zero.
         let length = match is_digit {
             true => 1,
             false => name_length(self.rest),
@@ -307,6 +312,7 @@ impl Lexer<'_> {
                 self.next();
                 return Piece::Unknown;
             }
+            // A dollar sign in front of anything else is itself.
             return Piece::Text { text: "$".to_owned(), is_quoted: true };
         }
         let name = self.rest[..length].to_owned();

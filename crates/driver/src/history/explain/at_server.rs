@@ -28,7 +28,7 @@ impl Explainer<'_> {
             false => format!("  Server {server} had no result of it"),
         };
         let why = self.why(&Subject::Action(*id));
-        // Where something that changed is named, the runs before the change are no answer.
+        // Where something that changed is named, the runs before the change are not an answer.
         let is_unexplained = matches!(why, None | Some(RecordedReason::New | RecordedReason::Settings));
         let earlier = self.earlier().get(&logged.outs).map(Vec::as_slice).unwrap_or_default().to_vec();
         // First what needs no server: equal digests of the `Action` messages mean the same action.

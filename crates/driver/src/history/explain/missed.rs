@@ -38,6 +38,8 @@ impl Explainer<'_> {
                 "  The remote cache {had}. Why is not known: what the action was then is no longer stored here."
             )),
             Ok(Some(Nearest { has_result, is_known, differences })) => {
+                // The cache is asked now, not at the time of the build: another machine may have
+                // stored a result since.
                 let now = if has_result && !missed.is_incomplete { " (it has one now)" } else { "" };
                 let had = format!("  The remote cache {name} {had}{now}.");
                 match differences {
@@ -153,6 +155,7 @@ fn excerpts(here: &str, there: &str) -> [String; 2] {
         if count <= MAX_SHOWN_CHARS {
             return word.to_owned();
         }
+        // Near the end the excerpt is moved back, so that it always has its full length.
         let from = same.saturating_sub(MAX_CHARS_BEFORE).min(count - MAX_SHOWN_CHARS);
         let shown: String = word.chars().skip(from).take(MAX_SHOWN_CHARS).collect();
         let (before, after) =

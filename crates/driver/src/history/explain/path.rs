@@ -13,6 +13,7 @@ impl Explainer<'_> {
     /// Explains what lies at a path: a source, or what is built under that name.
     pub(super) fn path(&mut self, typed: &str, full: &Path) -> bool {
         let place: taut_value::Str = full.to_string_lossy().as_ref().into();
+        // One path may be known in each of these roles: as an input, as a description, or by its listing.
         let sources =
             [Subject::Source(place.clone()), Subject::File(place.clone()), Subject::Directory(place.clone())];
         let mut known = false;
