@@ -93,6 +93,30 @@ fn files_of_the_workspace_compile_where_they_are() {
 }
 
 #[test]
+fn a_directory_is_searched_once_however_many_directories_of_the_action_it_is() {
+    let workspace = Workspace::new();
+    workspace
+        .file(
+            "TARGETS",
+            r#"{"p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["p.c"], "deps": ["l"]},
+                "l": {"type": ["@", "std", "cc", "library"], "name": ["l"], "srcs": ["l.c"], "hdrs": ["l.h"],
+                  "private hdrs": ["own.h"], "include dirs": ["."]}}"#,
+        )
+        .file("p.c", "#include <l.h>\nint main(void) { return L; }\n")
+        .file("l.c", "#include <l.h>\n#include <own.h>\nint l = L + OWN;\n")
+        .file("l.h", "#define L 0\n")
+        .file("own.h", "#define OWN 0\n");
+    let all = commands(&run(&workspace, &["-o", "-"]).exits(0).stdout);
+    let root = workspace.root().display().to_string();
+    for (file, arguments) in &all {
+        let searched = arguments.windows(2).filter(|pair| pair[0] == "-I" && pair[1] == root).count();
+        assert_eq!(searched, 1, "{file}: {arguments:?}");
+    }
+    assert_eq!(all.len(), 2);
+    compile(&workspace.root(), &all);
+}
+
+#[test]
 fn a_generated_header_is_new_after_the_next_call() {
     let workspace = project();
     run(&workspace, &["-o", "a.json"]).exits(0);

@@ -220,6 +220,36 @@ fn files_that_a_script_reads_options_from() {
     }
 }
 
+/// Files of options that end like source texts, named by other ones, or by a command that is in another directory.
+#[test]
+fn files_of_options_that_look_like_sources() {
+    let rules = r##"{"compiled": {"target_fields": ["deps"], "expression": {"type": "RESULT", "artifacts":
+      {"type": "ACTION", "outs": ["o", "o.d"], "depfile": "o.d", "cmd": ["sh", "-c", "COMMAND && echo o: main.c > o.d"],
+       "env": {"type": "'", "$1": {"PATH": "/usr/local/bin:/usr/bin:/bin"}},
+       "inputs": {"type": "map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "deps"}, "body":
+         {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}}}}}"##;
+    for command in [
+        "gcc @sub/opts -g0 -c main.c -o o",
+        "(cd sub && gcc @opts.def -I. -g0 -c ../main.c -o ../o)",
+        "(cd sub && gcc $(cat all.def) -g0 -c ../main.c -o ../o)",
+    ] {
+        let is_inside = command.contains("cd sub");
+        let project = Project::new(
+            r#"{"p": {"type": "compiled", "deps": ["main.c", "sub/opts", "sub/opts.def", "sub/all.def", "sub/more.inc"]}}"#,
+            &[
+                ("RULES", &rules.replace("COMMAND", command)),
+                ("sub/TARGETS", "{}"),
+                ("main.c", "int main(void) { return M; }\n"),
+                ("sub/opts", "@sub/more.inc\n"),
+                ("sub/opts.def", if is_inside { "@more.inc\n" } else { "" }),
+                ("sub/all.def", "@./more.inc\n"),
+            ],
+            &[("sub/more.inc", |n| format!("-DM={n}\n"))],
+        );
+        assert!(project.edit_at_random(12) > 2, "{command}");
+    }
+}
+
 #[test]
 fn generated_headers() {
     let project = Project::new(

@@ -454,6 +454,9 @@ fn an_unknown_value_of_a_setting_has_a_suggestion() {
     };
     assert_eq!(meant(&["-D", "BUILD_TYPE=addres"], "hello").as_deref(), Some("\"address\"?"));
     assert_eq!(meant(&["-D", "BUILD_TYPE=fast"], "hello"), None);
+    let failed = install(&workspace, "hello", &["-D", "BUILD_TYPE="]).exits(8).stderr;
+    let empty = "error: the tool chain has no build type with an empty name (variable BUILD_TYPE, or field \"default build type\"). It has ";
+    assert!(failed.contains(empty), "{failed}");
     for (field, expected) in [(r#""linkage": ["sharde"]"#, "shared"), (r#""linkage": ["Static"]"#, "static")]
     {
         workspace.file(

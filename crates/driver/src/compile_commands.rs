@@ -353,7 +353,7 @@ impl Mapped<'_> {
         let beside = source.rsplit_once('/').map_or(".", |(directory, _)| directory);
         let own = self.directories(here, beside, &mut view);
         let mut extra: Vec<String> = own.into_iter().filter(|path| path.starts_with(VIEW)).collect();
-        let mut of_source = 0;
+        let (mut of_source, mut searched) = (0, BTreeSet::new());
         for argument in &compile.arguments {
             match argument {
                 Argument::Plain(word) => arguments.push(word.clone()),
@@ -368,7 +368,10 @@ impl Mapped<'_> {
                 }
                 Argument::Includes { option, directory } => {
                     for directory in self.directories(here, directory, &mut view) {
-                        arguments.extend([option.clone(), directory]);
+                        // Several directories of the action may be one of the workspace; compilers ignore all but the first.
+                        if searched.insert((option, directory.clone())) {
+                            arguments.extend([option.clone(), directory]);
+                        }
                     }
                 }
                 Argument::Root { option, directory, is_joined } => {

@@ -80,10 +80,11 @@ impl ActionRule {
         execution.counters.processed_one(id);
         if execution.compare {
             let key = execution.with_depfile(&key);
-            let cached = match execution.executor.known(&key).await? {
-                KnownResult::Local => {
-                    execution.known_result(&key).map_err(|error| Phase::Lookup.failed_in_store(error))?
-                }
+            let lookup = |error| Phase::Lookup.failed_in_store(error);
+            let names = execution.names(&key).map_err(lookup)?;
+            let names = names.as_ref();
+            let cached = match execution.executor.known(&key, names).await? {
+                KnownResult::Local => execution.known_result(&key, names).map_err(lookup)?,
                 KnownResult::AtServer(known) => known.map(|known| *known),
             };
             execution.events.compared(id, action, &ran, cached.as_ref());

@@ -16,6 +16,7 @@ use crate::{
     ActionOutcome, Cause, Execution, Missed, Phase, RunKey, RunResult, Undefined,
     inputs::{self, Inputs},
     message::action_digest,
+    result_message::cached_result,
     trees::{self, TreeError},
 };
 
@@ -96,10 +97,10 @@ impl Rule for AttemptRule {
             is_fresh: !key.is_cached,
         };
         // A server has an action cache of its own, which it looks up itself.
-        let is_local = execution.executor.is_local(action);
+        let is_local = execution.executor.server_of(action).is_none();
         let is_cached = key.is_cached && !action.no_cache && is_local;
         if is_cached {
-            let cached = execution.cached(action, &digest);
+            let cached = cached_result(&execution.store, action, &digest);
             if let Some(ran) = cached.map_err(|error| Phase::Lookup.failed_in_store(error))? {
                 execution.counters.processed_one(id);
                 return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
@@ -107,10 +108,12 @@ impl Rule for AttemptRule {
         }
         // Only now: finding the depfile costs more than the look-up by digest above.
         let run = execution.with_depfile(&run);
+        let names = execution.names(&run).map_err(|error| Phase::Lookup.failed_in_store(error))?;
+        let names = names.as_ref();
         let mut described = None;
         if is_cached {
             let found;
-            (found, described) = execution.look_further(&run).await?;
+            (found, described) = execution.look_further(&run, names).await?;
             if let Some(ran) = found {
                 execution.counters.processed_one(id);
                 return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
@@ -122,7 +125,7 @@ impl Rule for AttemptRule {
         if has_events {
             execution.events.begun(id, action);
         }
-        let mut ran = execution.executed(&run).await?;
+        let mut ran = execution.executed(&run, names).await?;
         if execution.stop.is_interrupted() {
             // It did not end by itself.
             return Err(Fail::Cancelled);
@@ -137,7 +140,7 @@ impl Rule for AttemptRule {
             ran.missed = Missed::keep(&execution.store, &run, described);
         }
         if is_cached && ran.is_success() && !failed {
-            execution.record(&run, &ran, described).map_err(recording)?;
+            execution.record(&run, names, &ran, described).map_err(recording)?;
         }
         let ran = Arc::new(ran);
         if has_events {

@@ -176,8 +176,11 @@ impl Trees<'_> {
                 None => return Ok(None),
             }
         }
-        // Entries of a git tree have no sizes, and digests need them.
-        let size = self.store.size(&at.hash, at.object_type)?;
+        // Entries of a git tree have no sizes, and digests need them. That of what only a server has may be unknown.
+        let size = match self.store.size(&at.hash, at.object_type)? {
+            None if self.store.contains(&at.hash, at.object_type)? => Some(0),
+            size => size,
+        };
         let digest = |size| taut_digest::Digest { hash: at.hash, size };
         Ok(size.map(|size| ObjectInfo { digest: digest(size), object_type: at.object_type }))
     }

@@ -25,7 +25,7 @@ use taut_value::path::{normal, normal_path};
 use taut_value::{ActionDescription, Str};
 
 use crate::{
-    Events, Executor, MissingOutput, Phase, RunKey, RunResult, StopSwitch,
+    DepfileInputs, Events, Executor, MissingOutput, Phase, RunKey, RunResult, StopSwitch,
     collect::{Collector, OutputAtPath},
     lost, not_started, path_conflict,
     slots::{Slot, Slots},
@@ -347,6 +347,7 @@ impl Executor for LocalExecutor {
     fn run<'e>(
         &'e self,
         key: &'e RunKey,
+        _: Option<&'e DepfileInputs<'e>>,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         Box::pin(self.run_here(key))
     }

@@ -60,20 +60,11 @@ fn platform(demands: Demands<'_>, action: &ActionDescription) -> Platform {
 
 /// The digest of the action's message.
 pub(crate) fn action_digest(execution: &Execution, action: &ActionDescription, inputs: &Digest) -> Hash {
-    salted_digest(execution, action, inputs, Vec::new())
+    messages(&execution.store, execution.demands(), action, inputs, Vec::new())[0].0.hash
 }
 
-/// The digest of the action's message with a salt, which makes it that of no action: the keys of [`crate::reads`].
-pub(crate) fn salted_digest(
-    execution: &Execution,
-    action: &ActionDescription,
-    inputs: &Digest,
-    salt: Vec<u8>,
-) -> Hash {
-    messages(&execution.store, execution.demands(), action, inputs, salt)[0].0.hash
-}
-
-/// The messages `Action` and `Command` of an action in the form of a store, each with its digest.
+/// The messages `Action` and `Command` of an action in the form of a store, each with its digest. A salt makes it that of no
+/// action: the keys of [`crate::reads`].
 pub(crate) fn messages(
     store: &Store,
     demands: Demands<'_>,

@@ -13,11 +13,12 @@
 mod claims;
 mod inputs;
 mod look_ups;
+mod reads;
 mod result;
 mod upload;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     future::Future,
     pin::Pin,
@@ -32,18 +33,20 @@ use taut_digest::{Digest, ObjectInfo};
 use taut_engine::Fail;
 use taut_service::{ActionCache, Cas, Error, Execute, Executed, Executor as Service, Progress, Stage};
 use taut_store::{ObjectServer, Store};
-use taut_value::{ActionDescription, Id};
+use taut_value::{ActionDescription, Id, Str};
 
 use crate::{
-    ActionError, AtServer, Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Missed, Phase,
-    RunKey, RunResult, Step, StopSwitch, TakenFrom, Traffic,
+    ActionError, AtServer, Cause, DepfileInputs, Events, Executor, KnownFuture, KnownResult, LocalExecutor,
+    Missed, Phase, RunKey, RunResult, Step, StopSwitch, TakenFrom, Traffic,
     message::{Demands, properties},
+    reads::KeptReads,
     shared::ExecutedActions,
     slots::Slots,
 };
 use claims::Claims;
 use inputs::RemoteAction;
 use look_ups::LookUps;
+use reads::ServerReads;
 
 /// A server that executes actions.
 #[derive(Clone)]
@@ -122,6 +125,8 @@ pub struct RemoteExecutor {
     executed: Vec<ExecutedActions>,
     /// By server.
     look_ups: Vec<LookUps>,
+    /// By server.
+    reads: Vec<ServerReads>,
 }
 
 /// What passes between a store and servers.
@@ -262,7 +267,8 @@ impl RemoteExecutor {
         let slots = Slots::new((), setup.jobs.max(1));
         let executed = setup.endpoints.iter().map(|_| ExecutedActions::default()).collect();
         let look_ups = setup.endpoints.iter().map(|_| LookUps::default()).collect();
-        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0), executed, look_ups }
+        let reads = setup.endpoints.iter().map(|_| ServerReads::default()).collect();
+        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0), executed, look_ups, reads }
     }
 
     fn count_hit(&self, number: usize) {
@@ -272,6 +278,16 @@ impl RemoteExecutor {
 
     fn demands(&self) -> Demands<'_> {
         Demands { properties: &self.setup.properties, timeout: self.setup.timeout }
+    }
+
+    /// Results of a server by what was read, in the action cache here.
+    fn kept_here(&self, number: usize) -> KeptReads<'_> {
+        KeptReads { server: Some(&self.setup.endpoints[number].id), ..self.kept_there() }
+    }
+
+    /// The same, under the keys that servers have.
+    fn kept_there(&self) -> KeptReads<'_> {
+        KeptReads { store: &self.setup.store, demands: self.demands(), server: None }
     }
 
     /// The server for an action; `None` if it runs here.
@@ -291,9 +307,13 @@ impl RemoteExecutor {
         chosen.or(*main)
     }
 
-    async fn run_somewhere(&self, key: &RunKey) -> Result<RunResult, Fail> {
+    async fn run_somewhere(
+        &self,
+        key: &RunKey,
+        names: Option<&DepfileInputs<'_>>,
+    ) -> Result<RunResult, Fail> {
         if let Some(number) = self.endpoint_of(&key.action) {
-            return self.run_at(number, key).await;
+            return self.run_at(number, key, names).await;
         }
         // What other actions have left at servers is read here.
         let inputs: Vec<_> = key.inputs.iter().map(|(_, object)| *object).collect();
@@ -305,25 +325,35 @@ impl RemoteExecutor {
             moved.fetched_bytes = self.setup.store.fetch(&inputs).await.map_err(in_staging)?;
             moved.downloading = begin.elapsed();
         }
-        let ran = self.setup.local.run(key).await?;
+        let ran = self.setup.local.run(key, None).await?;
         let Moved { fetched_bytes, downloading, .. } = moved;
         Ok(RunResult { fetched_bytes, downloading, ..ran })
     }
 
-    async fn run_at(&self, number: usize, key: &RunKey) -> Result<RunResult, Fail> {
+    async fn run_at(
+        &self,
+        number: usize,
+        key: &RunKey,
+        names: Option<&DepfileInputs<'_>>,
+    ) -> Result<RunResult, Fail> {
         // A slot without a value: only the number of executions in flight is limited.
         let _slot = self.slots.take(|_| Some(())).await;
         // The build may have been stopped while this waited.
         if self.setup.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
-        let ended = self.run_in_slot(number, key).await;
+        let ended = self.run_in_slot(number, key, names).await;
         // While this has the slot: the action that gets it next has to see the failure.
         self.setup.stop.note_end(&key.action, &ended);
         ended
     }
 
-    async fn run_in_slot(&self, number: usize, key: &RunKey) -> Result<RunResult, Fail> {
+    async fn run_in_slot(
+        &self,
+        number: usize,
+        key: &RunKey,
+        names: Option<&DepfileInputs<'_>>,
+    ) -> Result<RunResult, Fail> {
         let endpoint = &self.setup.endpoints[number];
         let asker = endpoint.cas.askers().enter();
         let mut run = RemoteRun::new(
@@ -336,6 +366,11 @@ impl RemoteExecutor {
             LookedUp::Known(ran) => return Ok(*ran),
             LookedUp::Unknown { missed, skips_cache } => (skips_cache, missed),
         };
+        if let Some(names) = names
+            && let Some(ran) = self.by_reads(&run, names).await?
+        {
+            return Ok(ran);
+        }
         let (mut repeats, mut moved) = (0, Moved::default());
         loop {
             let report = |at: &Arc<str>, step| self.setup.events.remote(&key.id, &key.action, at, step);
@@ -508,15 +543,28 @@ impl Executor for RemoteExecutor {
     fn run<'e>(
         &'e self,
         key: &'e RunKey,
+        names: Option<&'e DepfileInputs<'e>>,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
-        Box::pin(self.run_somewhere(key))
+        Box::pin(self.run_somewhere(key, names))
     }
 
-    fn is_local(&self, action: &ActionDescription) -> bool {
-        self.endpoint_of(action).is_none()
+    fn server_of(&self, action: &ActionDescription) -> Option<&str> {
+        self.endpoint_of(action).map(|number| &*self.setup.endpoints[number].id)
     }
 
-    fn known<'e>(&'e self, key: &'e RunKey) -> KnownFuture<'e> {
+    fn keep_reads(
+        &self,
+        names: &DepfileInputs<'_>,
+        read: &BTreeSet<Str>,
+        ran: &RunResult,
+    ) -> taut_store::Result<()> {
+        let (Some(number), Some(result)) = (self.endpoint_of(names.action), &ran.at_server) else {
+            return Ok(());
+        };
+        self.reads[number].add(&self.kept_there(), names, read, result)
+    }
+
+    fn known<'e>(&'e self, key: &'e RunKey, names: Option<&'e DepfileInputs<'e>>) -> KnownFuture<'e> {
         let server = match self.setup.compared_with {
             Some(Compared::Local) => None,
             Some(Compared::Server(number)) => Some(number),
@@ -529,7 +577,11 @@ impl Executor for RemoteExecutor {
             let action = self.setup.store.name_at_servers(&described.action().digest, false);
             let found = self.setup.endpoints[number].results.look_up(action).await;
             let Some(result) = found.map_err(|error| self.transfers.failed(number, error))? else {
-                return Ok(KnownResult::AtServer(None));
+                // It may have been taken by what was read.
+                let names = names.filter(|_| self.setup.compared_with.is_none());
+                let found = names.map(|names| self.kept_here(number).result(names)).transpose();
+                let found = found.map_err(|error| self.transfers.failed_in_store(error))?.flatten();
+                return Ok(KnownResult::AtServer(found.map(|(_, ran)| Box::new(ran))));
             };
             let executed = Executed { result, was_cached: true, ..Executed::default() };
             Ok(KnownResult::AtServer(
@@ -560,8 +612,11 @@ impl Executor for RemoteExecutor {
     }
 
     fn finish(&self) {
-        for (endpoint, executed) in self.setup.endpoints.iter().zip(&self.executed) {
+        let of_servers = self.executed.iter().zip(&self.reads);
+        for (endpoint, (executed, reads)) in self.setup.endpoints.iter().zip(of_servers) {
             if !self.setup.stop.is_interrupted() {
+                // Without it, actions are executed that need not be.
+                let _ = taut_service::wait(reads.store(endpoint, &self.setup.store));
                 // It is for explanations only.
                 let _ = taut_service::wait(executed.report(&*endpoint.cas, &*endpoint.results));
             }

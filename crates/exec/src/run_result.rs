@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use taut_digest::{Digest, Hash, ObjectInfo};
 use taut_engine::Key;
+use taut_proto::ActionResult;
 use taut_value::{ActionDescription, Id, Str};
 
 use crate::{Missed, MissingOutput};
@@ -106,6 +107,8 @@ pub struct RunResult {
     pub executed_by: Option<Arc<str>>,
     /// The `Action` message by which that executed it, by its name there.
     pub action_at_server: Option<Digest>,
+    /// What that has as its result, if it has a depfile.
+    pub at_server: Option<Arc<ActionResult>>,
     /// How many bytes of contents came for it from servers: with a result from a remote cache, as inputs of an action that runs
     /// here, or to be sent to the server that executes it.
     pub fetched_bytes: u64,

@@ -38,7 +38,7 @@ pub use received_tree::{ReceivedTree, TreeFault};
 use standard::Standard;
 use upload::Uploads;
 
-use crate::{Execution, RunKey, RunResult, StopSwitch, reads::RecordedAction};
+use crate::{DepfileInputs, Execution, RunKey, RunResult, StopSwitch, reads::RecordedAction};
 
 /// How to reach a shared cache.
 #[derive(Clone)]
@@ -191,6 +191,7 @@ impl SharedCache {
         &self,
         execution: &Execution,
         key: &RunKey,
+        names: Option<&DepfileInputs<'_>>,
     ) -> taut_store::Result<(Option<RunResult>, Option<StandardAction>)> {
         let shared = &*self.shared;
         let Some(standard) = shared.standard() else { return Ok((None, None)) };
@@ -201,7 +202,10 @@ impl SharedCache {
             Err(answer) => {
                 // For explanations: a cache without a result and one with half a result are different findings.
                 described.answer = answer;
-                shared.by_reads(execution, key).await?
+                match names {
+                    Some(names) => shared.by_reads(execution, key, names).await?,
+                    None => None,
+                }
             }
         };
         if found.is_some() {

@@ -9,7 +9,7 @@ use taut_digest::{Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, decode_
 use taut_engine::{Agreement, Cx, Fail};
 use taut_repos::{Handover, LeafRead, Source, SourceFile, SourceRoot, Symlinks, stays_inside};
 use taut_store::AddMode;
-use taut_value::Str;
+use taut_value::{Artifact, Str};
 
 use crate::{ArtifactKey, Built, Cause, Execution, SourceProblem};
 
@@ -94,6 +94,23 @@ impl Execution {
         let take = || self.take(root, &location);
         let leaf_read = LeafRead { root, path, symlinks: Symlinks::NoFollow };
         leaf_read.agrees(witness, handover, take, |taken| is_same(&built(taken.info)))
+    }
+
+    /// The content of a source as it is now; `None` if it cannot be had.
+    pub(crate) fn source_content(&self, artifact: &Artifact) -> Option<Vec<u8>> {
+        let (path, repository) = match artifact {
+            Artifact::Local { path, repository } => (path, repository),
+            Artifact::Known(info) => {
+                return self.sources.object(&info.digest.hash, info.object_type).ok().flatten();
+            }
+            _ => return None,
+        };
+        let root = self.sources.root(repository)?;
+        match root.source(path).ok()? {
+            Source::File(file) => file.at().read().ok(),
+            Source::Known(info) => root.object(&info.digest.hash, info.object_type).ok().flatten(),
+            _ => None,
+        }
     }
 
     fn take(&self, root: &dyn SourceRoot, location: &SourceLocation<'_>) -> Result<SourceObject, Fail> {

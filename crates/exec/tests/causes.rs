@@ -15,8 +15,8 @@ use std::{
 use taut_digest::{HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ArtifactKey, ArtifactRule, Built, Cause, Execution, ExecutionFailure, Executor, NoEvents, RunKey,
-    RunResult, SourceProblem, Sources, StopSwitch, Undefined, register,
+    ArtifactKey, ArtifactRule, Built, Cause, DepfileInputs, Execution, ExecutionFailure, Executor, NoEvents,
+    RunKey, RunResult, SourceProblem, Sources, StopSwitch, Undefined, register,
 };
 use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, Listing, Observation, Result as RootResult, Source, SourceRoot, Symlinks};
@@ -85,6 +85,7 @@ impl Executor for Touch {
     fn run<'e>(
         &'e self,
         key: &'e RunKey,
+        _: Option<&'e DepfileInputs<'e>>,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         Box::pin(async {
             let digest = self.0.put_blob(b"", false).unwrap();

@@ -284,6 +284,17 @@ impl Store {
         Ok(None)
     }
 
+    /// As [`Store::read`], of a file that is on this machine, be it in memory only; else nothing is fetched or written.
+    ///
+    /// # Errors
+    /// As for [`Store::read`].
+    pub fn read_here(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Vec<u8>>> {
+        if let Some(content) = self.withheld_content(hash, object_type) {
+            return Ok(Some(content.to_vec()));
+        }
+        if self.is_here(hash, object_type)? { self.read(hash, object_type) } else { Ok(None) }
+    }
+
     /// Opens the content of a plain file, checked against its name, with its size; `None` if there is nothing, or only a
     /// damaged one, which is removed.
     ///

@@ -8,6 +8,7 @@ mod faults;
 #[path = "../remote_cache/golden.rs"]
 mod golden;
 mod misses;
+mod reads;
 mod set_ups;
 mod settings;
 

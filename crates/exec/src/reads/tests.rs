@@ -1,6 +1,13 @@
 //! What names in depfiles lead to, and which inputs count without one.
 
-use super::*;
+use std::path::{Path, PathBuf};
+
+use taut_sys::normal;
+
+use super::{
+    unreported::{Named, ending, is_source_ending, named_in, takes_options_from_files},
+    *,
+};
 
 /// A machine on which the file of each path is there that is below `/there`, and all links are in `/link`.
 struct Machine;
@@ -191,5 +198,51 @@ fn directives_of_the_assembler_are_found_in_any_case_and_in_joined_strings() {
     }
     for text in ["#include \"f.h\"", "char *inc = \"bin\";", "\""] {
         assert!(!reads_by_assembler(text.as_bytes()), "{text}");
+    }
+}
+
+#[test]
+fn a_file_is_named_by_its_name_however_a_command_reaches_it() {
+    let named = |text: &str, path: &str| named_in(text.as_bytes(), path, path);
+    for text in [
+        "cd sub && gcc -include script x.c",
+        "-I../sub/script",
+        "'./script'",
+        "a=script;",
+        "(script)",
+        "-iquotescript",
+        "reads script.",
+    ] {
+        assert_eq!(named(text, "sub/script"), Named::Somehow, "{text}");
+    }
+    for text in ["scripts", "subscript", "script.x", "script_", "a.script", "-x description", ""] {
+        assert_eq!(named(text, "sub/script"), Named::Not, "{text}");
+    }
+    // By its whole path in any word.
+    assert_eq!(named("xsub/script.c", "sub/script"), Named::Somehow);
+}
+
+#[test]
+fn a_file_that_may_hold_options_or_commands_is_known_by_what_is_in_front_of_it() {
+    let named = |text: &str| named_in(text.as_bytes(), "sub/more.inc", "sub/more.inc");
+    for text in [
+        "gcc\0@sub/more.inc",
+        "gcc\0-T\0more.inc",
+        "cd sub; ld -Tmore.inc",
+        "-Wl,-T,more.inc",
+        "-Wl,--script=more.inc",
+        "-specs=more.inc",
+        "INCLUDE more.inc",
+        "INCLUDE \"more.inc\"",
+        "/bin/sh\0more.inc",
+        "cd sub && . ./more.inc && run",
+        "sh\0-c\0. sub/more.inc",
+        "source more.inc",
+        "'@../sub/more.inc'",
+    ] {
+        assert_eq!(named(text), Named::AsText, "{text}");
+    }
+    for text in ["gcc\0-c\0sub/more.inc", "-I\0.\0more.inc", "gcc -I . more.inc", "#include \"more.inc\""] {
+        assert_eq!(named(text), Named::Somehow, "{text}");
     }
 }

@@ -100,6 +100,7 @@ impl Transfers {
             stdout,
             stderr,
             executed_by,
+            at_server: key.depfile.is_some().then(|| Arc::new(result.clone())),
             fetched_bytes,
             downloading,
             duration,

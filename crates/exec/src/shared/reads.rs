@@ -52,12 +52,16 @@ impl Shared {
     }
 
     /// The result of a run with other inputs that read the same of them.
-    pub(super) async fn by_reads(&self, execution: &Execution, key: &RunKey) -> Result<Option<RunResult>> {
-        let Some(names) = execution.names(key)? else { return Ok(None) };
-        let Some(first) = self.first(execution, &names)? else { return Ok(None) };
+    pub(super) async fn by_reads(
+        &self,
+        execution: &Execution,
+        key: &RunKey,
+        names: &DepfileInputs<'_>,
+    ) -> Result<Option<RunResult>> {
+        let Some(first) = self.first(execution, names)? else { return Ok(None) };
         for (list, read) in self.lists(&first).await {
             let salt = names.salt_of_list(&list);
-            let Some(second) = self.key(execution, &names, &read, salt)? else { continue };
+            let Some(second) = self.key(execution, names, &read, salt)? else { continue };
             // A miss under one list says nothing about the others.
             if let Ok(ran) = self.result(execution, key, &second).await? {
                 return Ok(Some(RunResult { by_reads: true, ..ran }));

@@ -5,12 +5,16 @@ use std::{collections::BTreeSet, path::Path};
 
 use taut_driver::{RepoConfig, event::Origin, targets_with_file};
 use taut_syntax::{did_you_mean, quoted, with_and};
+use taut_sys::{Dir, FileKind};
 use taut_value::path::{is_non_upwards, normal_path};
 use taut_value::{ActionDescription, Artifact, NamedTarget, Str, Value, named_as_typed};
 
 /// How many files that a tool did not find are looked for.
 // One missing header may cause an error in each of thousands of sources.
 const MAX_LOOKED_FOR: usize = 20;
+
+/// How many directories are listed to find a header.
+const MAX_LISTED: usize = 50;
 
 /// What helps if a tool did not find a file that is one of the repository of the target.
 pub(super) fn hint(
@@ -65,7 +69,7 @@ fn hint_about(
     });
     let places: Vec<String> = found.filter(|path| is_non_upwards(path)).collect();
     let is_file = |path: &&String| taut_sys::Named::stat(&root.join(path)).is_ok_and(|stat| stat.is_file());
-    let found: Vec<&String> = places.iter().filter(is_file).collect();
+    let mut found: Vec<&String> = places.iter().filter(is_file).collect();
     // What it was to make itself is nothing that others have to give it.
     let is_own = action.outs.iter().any(|out| out.as_str() == name);
     if found.is_empty() && !is_own {
@@ -74,6 +78,12 @@ fn hint_about(
             return Some(hint);
         }
     }
+    // A header in a directory that is not searched, whatever that is called.
+    let deeper = match found.is_empty() && missing.is_header {
+        true => one_deeper(root, &directories, name),
+        false => Vec::new(),
+    };
+    found.extend(deeper.iter().filter(is_file));
     let Some(path) = found.iter().find(|path| !is_input(path)) else {
         if !missing.is_header {
             return None;
@@ -94,6 +104,24 @@ fn hint_about(
     Some(format!(
         "help: {path} is there, but is no input of the action: name it, or a target that has it, in the target{named_in}"
     ))
+}
+
+/// The paths that a name may have one directory below some others, and below their usual directories for headers.
+fn one_deeper(root: &Path, directories: &BTreeSet<&Path>, name: &str) -> Vec<String> {
+    let mut places = Vec::new();
+    let above =
+        directories.iter().flat_map(|directory| ["", "include", "src"].map(|below| directory.join(below)));
+    for directory in above.take(MAX_LISTED) {
+        // What is no directory, or cannot be listed, has nothing to suggest.
+        let listed =
+            Dir::of_user(&root.join(&directory)).and_then(|opened| opened.list()).unwrap_or_default();
+        let below = listed.into_iter().filter(|(_, kind)| *kind == FileKind::Directory);
+        places.extend(below.filter_map(|(below, _)| {
+            let path = directory.join(below).join(name);
+            path.to_str().map(normal_path).filter(|path| is_non_upwards(path))
+        }));
+    }
+    places
 }
 
 /// What helps if a target makes the file, which is not an input.
