@@ -154,6 +154,13 @@ fn actions_are_those_of_the_last_build_of_this_workspace() {
         workspace.file("TARGETS", targets);
         tool.run(&workspace.root(), ["build", "--local-build-root", &build_root, text]).exits(0);
     }
+    // Many more builds of the other one, whose logs are newer.
+    for number in 0..20 {
+        let targets =
+            format!(r#"{{"two": {{"type": "generic", "outs": ["two"], "cmds": ["echo {number} > two"]}}}}"#);
+        other.file("TARGETS", targets);
+        tool.run(&other.root(), ["build", "--local-build-root", &build_root, "two"]).exits(0);
+    }
     for (workspace, text) in [(&workspace, "one"), (&other, "two")] {
         let root = workspace.root();
         let ask = |words: &[&str]| {
@@ -170,6 +177,12 @@ fn actions_are_those_of_the_last_build_of_this_workspace() {
 }
 
 #[test]
+fn help_is_about_a_command() {
+    let workspace = workspace();
+    assert_eq!(offered(&workspace.root(), &["help", "inst"]), ["install", "install-cas"]);
+}
+
+#[test]
 fn where_nothing_can_be_offered_nothing_is_printed() {
     let outside = tempfile::tempdir().expect("a directory");
     let workspace = workspace();
@@ -178,6 +191,7 @@ fn where_nothing_can_be_offered_nothing_is_printed() {
         (&workspace.root(), &["no-such-command", ""]),
         (&workspace.root(), &["build", "--no-such-option="]),
         (&workspace.root(), &["version", ""]),
+        (&workspace.root(), &["help", "build", ""]),
         (&workspace.root(), &[]),
     ] {
         assert_eq!(offered(cwd, words), [""; 0], "{words:?}");
@@ -268,6 +282,62 @@ fn fish_completes_targets_of_the_module_that_is_named() {
         complete("taut expl"),
         "explain\tShow why something ran in the last build with work to do, or why it did not\n"
     );
+}
+
+/// An interactive zsh in a terminal of another one. It is read up to a mark before each step, so nothing depends on time.
+const IN_ZSH: &str = r#"
+cat > $HOME/.zshenv << 'END'
+setopt no_global_rcs
+END
+cat > $HOME/.zshrc << 'END'
+PS1= LISTMAX=1000
+autoload -Uz compinit
+compinit -u -D
+source <(taut completions zsh)
+zle-line-init() { print "<ready>" }
+zle -N zle-line-init
+show() { print -r -- "<line ${BUFFER}>"; exit }
+zle -N show
+bindkey '^X' show
+END
+zmodload zsh/zpty
+zpty shell 'stty rows 50 cols 100; exec zsh -i'
+zpty -r shell begin '*<ready>*'
+zpty -w -n shell "$line"$'\t\t\C-x'
+zpty -r shell output '*<line *>*'
+print -r -- "$output"
+"#;
+
+#[test]
+fn zsh_completes_in_a_terminal() {
+    // A small installation may lack the modules and functions for that.
+    let needs = "zmodload zsh/zpty && zmodload zsh/zle && autoload -Uz +X compinit";
+    let needed = Command::new("zsh").args(["-f", "-c", needs]).stdin(Stdio::null()).output();
+    if !needed.is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    let workspace = workspace();
+    let complete = |line: &str| {
+        let output = in_shell("zsh", &["-f"], &workspace, &format!("line={}\n{IN_ZSH}", quoted(line)));
+        let (list, line) = output.rsplit_once("<line ").expect("a line");
+        (list.to_owned(), line.split_once('>').expect("its end").0.to_owned())
+    };
+    for (typed, expected) in [
+        ("taut build src/lib:", "taut build src/lib:json "),
+        ("taut build src:lu", "taut build src:lua"),
+        ("taut build src:i", "taut build src:it\\'s\\ \\$1 "),
+        ("taut build --color=ne", "taut build --color=never "),
+        ("taut expl", "taut explain "),
+        ("taut help expl", "taut help explain "),
+        ("taut init --template py", "taut init --template python "),
+        // Each of the two tab keys adds a directory.
+        ("taut install -o sr", "taut install -o src/lib/"),
+    ] {
+        assert_eq!(complete(typed).1, expected, "{typed}");
+    }
+    let (list, _) = complete("taut build src:");
+    assert!(list.contains("src:luac  -- generic"), "{list}");
+    assert!(!list.contains("main"), "{list}");
 }
 
 /// A word for a shell.

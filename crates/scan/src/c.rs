@@ -23,7 +23,7 @@ mod publish;
 mod staging;
 mod system;
 
-pub(crate) use commands::is_makefile;
+pub(crate) use commands::is_build_file;
 pub(crate) use libraries::is_test;
 
 use std::collections::BTreeSet;
@@ -77,6 +77,6 @@ fn modules_not_supported(path: &str) -> String {
 
 /// How many facts a text has: for tests of the lexer with texts that need not be C.
 pub(crate) fn count_facts(text: &[u8]) -> usize {
-    let facts = facts::of_text(text, Kind::Cxx, Some(&BTreeSet::new()));
+    let facts = facts::of_text(text, Kind::Cxx, Some(&BTreeSet::new()), &BTreeSet::new());
     facts.includes.len() + facts.defined.len() + usize::from(facts.main.is_some())
 }

@@ -34,7 +34,7 @@ const READ: [&str; 6] = ["py", "rs", "sh", "toml", "def", "inc"];
 
 /// Whether the content of the file decides anything. Of other files the path is enough.
 pub fn is_read(path: &str) -> bool {
-    READ.contains(&paths::ending(path)) || c::kind(path).is_some() || c::is_makefile(path)
+    READ.contains(&paths::ending(path)) || c::kind(path).is_some() || c::is_build_file(path)
 }
 
 /// What decides, apart from sources, whether a target builds.
@@ -49,7 +49,7 @@ pub struct Machine<'m> {
 pub fn propose(files: Vec<SourceFile>, project: &str, machine: &Machine<'_>) -> Proposal {
     let tree = Tree::new(files);
     let mut names = Names::new(&tree, project);
-    let mut proposal = Proposal::default();
+    let mut proposal = Proposal::of(projects_in_tests(&tree));
     // C first: of names that two languages would have, its targets get the short ones.
     c::propose(&tree, &mut names, &mut proposal);
     python::propose(&tree, &mut names, &mut proposal);
@@ -67,8 +67,27 @@ pub fn read_c(text: &[u8]) -> usize {
     c::count_facts(text)
 }
 
-/// Whether a path is that of a file of another project, whose sources are kept in this one.
-fn is_foreign(path: &str) -> bool {
+/// Whether a path is that of a file of another project, whose sources are kept in this one: below one of some directories, or
+/// by a name on the way.
+fn is_foreign(path: &str, others: &BTreeSet<String>) -> bool {
     // The usual names; a project that uses another one only gets tests too many.
-    paths::parent(path).split('/').any(|name| matches!(name, "deps" | "third_party" | "vendor"))
+    let mut names = paths::parent(path).split('/');
+    names.any(|name| matches!(name, "deps" | "third_party" | "vendor"))
+        || others.iter().any(|directory| paths::is_within(path, directory))
+}
+
+/// The directories of projects that are kept among the tests, as test frameworks are: those with a licence of their own.
+// Among tests only: elsewhere each part of one project may have a copy of the licence.
+fn projects_in_tests(tree: &Tree) -> BTreeSet<String> {
+    let licences = (0..tree.len()).map(|file| tree.path(file)).filter(|path| {
+        let name = paths::name(path).to_ascii_lowercase();
+        ["license", "licence", "copying"].iter().any(|word| name.starts_with(word))
+    });
+    let directories = licences.map(|path| {
+        let directory = paths::parent(path);
+        let is_of_documents = matches!(paths::name(directory), "doc" | "docs");
+        if is_of_documents { paths::parent(directory) } else { directory }
+    });
+    let is_among_tests = |directory: &&str| c::is_test(&format!("{}/x", paths::parent(directory)));
+    directories.filter(is_among_tests).map(str::to_owned).collect()
 }

@@ -22,6 +22,8 @@ pub struct Proposal {
     libraries: Vec<String>,
     summaries: Vec<Summary>,
     notes: Vec<String>,
+    /// Directories of other projects.
+    others: BTreeSet<String>,
 }
 
 /// How many targets a note names.
@@ -47,6 +49,11 @@ pub(crate) enum Builds {
 }
 
 impl Proposal {
+    /// A proposal without targets, for a tree in which these directories are other projects.
+    pub(crate) fn of(others: BTreeSet<String>) -> Proposal {
+        Proposal { others, ..Proposal::default() }
+    }
+
     /// The text of the targets file.
     pub fn targets_file(&self) -> String {
         targets_file(&self.targets)
@@ -96,7 +103,7 @@ impl Proposal {
     /// `tests`, but for those of other projects.
     pub(crate) fn add(&mut self, kind: &'static str, target: Target, from: String, builds: Builds) {
         let name = target.name.clone();
-        let is_foreign_test = kind == "test" && is_foreign(&from);
+        let is_foreign_test = kind == "test" && is_foreign(&from, &self.others);
         if builds == Builds::Surely {
             match kind {
                 // Where `make install` and `cmake --install` put them.

@@ -14,7 +14,7 @@ use taut_sys::{Dir, Named};
 use super::Candidate;
 use crate::tool_name::Name;
 
-/// How many logs are read at most: a shell waits.
+/// How many logs of each kind are read at most: a shell waits.
 const MAX_LOGS: usize = 8;
 
 /// The actions of the newest log of the workspace that has any.
@@ -34,14 +34,19 @@ pub(super) fn candidates(cwd: &Path, values: &BTreeMap<&str, String>) -> Vec<Can
     // Found as text, without parsing: a log may have a line for each of thousands of actions.
     let mark = format!("\"path\":{}", taut_value::Value::string(format!("{}/", root.display())).to_json());
     let mark = mark.strip_suffix('"').unwrap_or(&mark);
+    let is_named =
+        |path: &PathBuf| identity.as_ref().is_some_and(|identity| path.to_string_lossy().contains(identity));
+    // First those that are of this workspace by their names: with one build root for many, the newest are of others.
+    let (named, others): (Vec<PathBuf>, Vec<PathBuf>) = logs.into_iter().partition(&is_named);
     let of_log = |path: &PathBuf| {
-        let is_named = identity.as_ref().is_some_and(|identity| path.to_string_lossy().contains(identity));
+        let is_named = is_named(path);
         let text = String::from_utf8(Named::read(path).ok()?).ok()?;
         let is_of_workspace = is_named || text.contains(mark);
         let found: Vec<Candidate> = is_of_workspace.then(|| text.lines().filter_map(action).collect())?;
         Some(found).filter(|found| !found.is_empty())
     };
-    logs.iter().take(MAX_LOGS).find_map(of_log).unwrap_or_default()
+    let newest = named.iter().take(MAX_LOGS).chain(others.iter().take(MAX_LOGS));
+    newest.into_iter().find_map(of_log).unwrap_or_default()
 }
 
 fn build_root(cwd: &Path, values: &BTreeMap<&str, String>) -> Option<PathBuf> {

@@ -66,6 +66,8 @@ pub(super) fn offer(before: &[&str], current: &str, cwd: &Path) -> Offer {
     let (name, before) = match before {
         // It is followed by another subcommand.
         ["do", rest @ ..] => return offer(rest, current, cwd),
+        // The parser reads it as `COMMAND --help`.
+        ["help"] => return of_tool(&tool, current),
         [name, before @ ..] => (*name, before),
         [] => return of_tool(&tool, current),
     };

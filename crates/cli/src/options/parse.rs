@@ -240,7 +240,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             "analyse" if is_taut => subcommand.about("Analyse targets: what would be built, and from what"),
             "explain" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                 arg.value_name("TARGET|%ACTION|PATH").help(
-                    "Targets, the beginnings of actions' ids after %, or paths of sources or results; default: the targets of that build",
+                    "Targets, the beginnings of actions' ids after %, or paths of sources or results; default: the targets of that build and what ran for them",
                 )
             }),
             "init" | "test" | "compile-commands" | "watch" | "setup" | "setup-env" | "fetch" | "update"

@@ -352,6 +352,7 @@ impl<'r> Explainer<'r> {
                     }
                     self.target(target);
                 }
+                self.actions_below();
                 true
             }
             Question::Action(prefix) => {
@@ -512,6 +513,27 @@ impl<'r> Explainer<'r> {
         }
         self.actions_of_target(logged, present);
         true
+    }
+
+    /// Explains the actions that ran or failed and that no requested target defines, but one that they depend on: a target
+    /// that only collects results, such as a suite, defines no action itself.
+    fn actions_below(&mut self) {
+        let requested: BTreeSet<String> =
+            self.record.targets.iter().map(|target| EntityName::Named(target.clone()).to_json()).collect();
+        let logged: BTreeSet<Id> = requested.iter().flat_map(|json| self.record.actions_of(json)).collect();
+        let is_of_requested = |id: &Id| {
+            let defined = self.defined.get(id);
+            logged.contains(id) || defined.is_some_and(|of| requested.contains(&*of.name.to_json()))
+        };
+        let has_begun = |id: &Id| matches!(self.rank(id), Rank::Failed | Rank::Ran);
+        let begun = self.record.actions.keys().copied().filter(|id| has_begun(id) && !is_of_requested(id));
+        let mut below: Vec<Id> = begun.collect();
+        if below.is_empty() {
+            return;
+        }
+        self.first_what_ran(&mut below);
+        self.say(format!("\n{} of other targets ran.", many(below.len(), "action")));
+        self.actions(&below, MAX_SHOWN);
     }
 
     /// Explains the actions of a target: those that the log names, and those that it defines now. If these are others, only

@@ -1,8 +1,10 @@
-//! What the commands of another build say about sources: headers that a script makes, and macros that makefiles pass and that
-//! name a file.
+//! What the commands of another build say about sources: headers that a script makes, macros that makefiles pass and that
+//! name a file, and macros that say that there is a header with the configuration.
 //!
 //! Neither scripts nor makefiles are understood as a whole. A script makes a header if it writes to its name; a
 //! makefile passes a macro if it has `-DNAME="file"` in some spelling.
+
+use std::collections::BTreeSet;
 
 use crate::{paths, tree::Tree};
 
@@ -43,6 +45,53 @@ pub(crate) fn is_makefile(path: &str) -> bool {
     matches!(name, "Makefile" | "makefile" | "GNUmakefile" | "CMakeLists.txt" | "meson.build")
         || name.starts_with("Makefile.")
         || paths::ending(path) == "mk"
+}
+
+/// Whether a file is one by which another build is described, so that its content is needed.
+pub(crate) fn is_build_file(path: &str) -> bool {
+    is_makefile(path) || matches!(paths::name(path), "configure.ac" | "configure.in")
+}
+
+/// Whether a macro is one of those by which a build says that there is a header with what it found out about the system:
+/// `HAVE_CONFIG_H` of Autoconf, and names made like that.
+fn is_of_configuration(name: &str) -> bool {
+    name.starts_with("HAVE_") && name.ends_with("CONFIG_H")
+}
+
+/// The macros of [`is_of_configuration`] that a build passes to the compiler in and below a directory.
+pub(crate) struct Configured {
+    directory: String,
+    macros: BTreeSet<String>,
+}
+
+impl Configured {
+    /// What all build files of the tree say.
+    pub(crate) fn of_tree(tree: &Tree) -> Vec<Configured> {
+        let build_files = (0..tree.len()).filter(|index| is_build_file(tree.path(*index)));
+        let passed = build_files.map(|index| Configured {
+            directory: paths::parent(tree.path(index)).to_owned(),
+            macros: configured(&tree.text(index)),
+        });
+        passed.filter(|of| !of.macros.is_empty()).collect()
+    }
+
+    /// The macros with which the file is compiled.
+    pub(crate) fn of_file(all: &[Configured], path: &str) -> BTreeSet<String> {
+        let is_above = |of: &&Configured| paths::is_within(path, &of.directory);
+        all.iter().filter(is_above).flat_map(|of| of.macros.iter().cloned()).collect()
+    }
+}
+
+/// The macros that a build file passes because a header with the configuration is made.
+fn configured(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    // Autoconf passes its macro without a word about it in `configure.ac`. `-DNAME` is one word here.
+    let words = words.map(|word| match word.strip_prefix('D').filter(|rest| is_of_configuration(rest)) {
+        Some(name) => name,
+        None if word.starts_with("AC_CONFIG_HEADER") || word == "AM_CONFIG_HEADER" => "HAVE_CONFIG_H",
+        None => word,
+    });
+    words.filter(|word| is_of_configuration(word)).map(str::to_owned).collect()
 }
 
 /// A macro that names a file, for what is compiled in and below a directory.
@@ -111,6 +160,20 @@ mod tests {
             ("echo 'a.h' > b.h", false),
         ] {
             assert_eq!(writes(script, "a.h"), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_build_that_makes_a_header_of_its_configuration_is_known() {
+        for (text, expected) in [
+            ("AC_CONFIG_HEADERS([a.h])", &["HAVE_CONFIG_H"][..]),
+            ("AM_CONFIG_HEADER(a.h)", &["HAVE_CONFIG_H"]),
+            ("add_definitions(-DHAVE_CONFIG_H)", &["HAVE_CONFIG_H"]),
+            ("compile_definitions(x PRIVATE HAVE_FOO_CONFIG_H=1)", &["HAVE_FOO_CONFIG_H"]),
+            ("AC_CONFIG_FILES([Makefile]) AC_CHECK_HEADERS([config.h])", &[]),
+            ("-DHAVE_CONFIG_HPP", &[]),
+        ] {
+            assert_eq!(configured(text).iter().map(String::as_str).collect::<Vec<_>>(), expected, "{text}");
         }
     }
 

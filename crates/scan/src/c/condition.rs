@@ -36,6 +36,8 @@ impl Truth {
 pub(crate) struct Macros<'m> {
     /// Those that a file of the tree defines.
     pub(crate) defined: &'m BTreeSet<String>,
+    /// Those that the build surely defines as 1.
+    pub(crate) passed: &'m BTreeSet<String>,
     /// Whether the text is C++, where that is certain.
     pub(crate) is_cxx: Option<bool>,
 }
@@ -67,7 +69,7 @@ impl Macros<'_> {
                 None => Truth::Perhaps,
             };
         }
-        if HERE.contains(&name) {
+        if HERE.contains(&name) || self.passed.contains(name) {
             return Truth::Yes;
         }
         if self.defined.contains(name) {
@@ -258,7 +260,8 @@ mod tests {
     #[test]
     fn conditions_are_evaluated_as_far_as_they_are_known() {
         let defined = BTreeSet::from(["HAVE_X".to_owned()]);
-        let macros = Macros { defined: &defined, is_cxx: Some(false) };
+        let passed = BTreeSet::from(["HAVE_CONFIG_H".to_owned()]);
+        let macros = Macros { defined: &defined, passed: &passed, is_cxx: Some(false) };
         for (expression, expected) in [
             ("0", No),
             ("1", Yes),
@@ -270,6 +273,8 @@ mod tests {
             ("!(defined(HAVE_X) && 0)", Yes),
             ("HAVE_X >= 3", Perhaps),
             ("MISSING >= 3", No),
+            ("HAVE_CONFIG_H", Yes),
+            ("defined HAVE_CONFIG_H && HAVE_CONFIG_H == 1", Yes),
             ("__GNUC__ > 4", Perhaps),
             ("__cplusplus", No),
             ("1 ? 2 : 3", Perhaps),

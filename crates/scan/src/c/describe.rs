@@ -409,6 +409,8 @@ fn note_missing(tree: &Tree, includes: &[Includes], reached: &BTreeSet<usize>, p
         }
     }
     let mut by_prefix: BTreeMap<(&str, &str), Vec<Renamed<'_>>> = BTreeMap::new();
+    // The same header may be included by several names.
+    let mut by_template: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for ((spelled, is_quoted), places) in places {
         let (file, line) = places[0];
         let more = match places.len() {
@@ -423,6 +425,11 @@ fn note_missing(tree: &Tree, includes: &[Includes], reached: &BTreeSet<usize>, p
             by_prefix.entry((directory, prefix)).or_default().push(renamed);
             continue;
         }
+        if let Some(template) = template(tree, file, spelled) {
+            let (open, close) = if is_quoted { ('"', '"') } else { ('<', '>') };
+            by_template.entry(template).or_default().push(format!("{at}: {open}{spelled}{close}"));
+            continue;
+        }
         proposal.note(match is_quoted {
             true => format!(
                 "{at}: \"{spelled}\" is not there. If a command makes it, write a genrule, and add that to \"hdrs\" or \
@@ -434,9 +441,28 @@ fn note_missing(tree: &Tree, includes: &[Includes], reached: &BTreeSet<usize>, p
             ),
         });
     }
+    for (template, places) in by_template {
+        proposal.note(format!(
+            "{} is not there, but {template}, from which another build makes it. Copy what that build has made, or make the \
+             header by a genrule, and add it to \"hdrs\" or \"private hdrs\" of the target.",
+            with_and(&places)
+        ));
+    }
     for ((directory, prefix), all) in by_prefix {
         note_renamed(directory, prefix, &all, proposal);
     }
+}
+
+/// The file from which another build makes a header: that of Autoconf or Meson is called `config.h.in`, that of CMake also
+/// `config.h.cmake` and the like. The nearest of several.
+fn template<'t>(tree: &'t Tree, from: usize, spelled: &str) -> Option<&'t str> {
+    let name = paths::name(spelled);
+    let endings = ["in", "cmake", "cmake.in", "in.cmake", "cmakein", "meson"];
+    let all = endings.iter().flat_map(|ending| tree.named(&format!("{name}.{ending}")));
+    let near = |path: &&str| {
+        std::cmp::Reverse(paths::in_common(paths::parent(tree.path(from)), paths::parent(path)))
+    };
+    all.map(|file| tree.path(*file)).min_by_key(near)
 }
 
 /// A header that is included by a name which it does not have in the tree.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Kind,
-    commands::{self, MacroInclude},
+    commands::{self, Configured, MacroInclude},
     condition::{Macros, Truth},
     kind,
     lex::{Token, tokens},
@@ -23,7 +23,8 @@ pub(crate) struct FileFacts {
     pub(crate) defined: BTreeSet<String>,
     /// Those of them that name a file: what an `#include` of the macro would include.
     pub(crate) named: Vec<(String, String)>,
-    /// Macros that a makefile passes to the compiler, and that an `#include` names: names and values.
+    /// Macros that a build passes to the compiler: those that an `#include` names, and those of [`Configured`] that a condition
+    /// names. Names and values.
     pub(crate) passed: Vec<(String, String)>,
     /// The functions that it surely defines for others; of C only, where a name means one function.
     pub(crate) functions: BTreeSet<String>,
@@ -47,13 +48,15 @@ pub(crate) struct Include {
 
 /// The facts of all files; of those that are no C, nothing.
 pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
+    let configured = Configured::of_tree(tree);
     let read = |index: usize, defined: Option<&BTreeSet<String>>| {
         let file = tree.file(index);
+        let passed = Configured::of_file(&configured, &file.path);
         match kind(&file.path) {
-            Some(kind) => of_text(&file.content, kind, defined),
+            Some(kind) => of_text(&file.content, kind, defined, &passed),
             // Other files that are included: `.def`, `.inc`.
             None if matches!(crate::paths::ending(&file.path), "def" | "inc") => {
-                of_text(&file.content, Kind::Header, defined)
+                of_text(&file.content, Kind::Header, defined, &passed)
             }
             None => FileFacts::default(),
         }
@@ -83,7 +86,8 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
     for (index, facts) in all.iter_mut().enumerate().filter(|_| !functions.is_empty()) {
         let file = tree.file(index);
         if let Some(kind) = kind(&file.path) {
-            facts.mentioned = mentioned(&file.content, kind, &defined, &functions);
+            let passed = Configured::of_file(&configured, &file.path);
+            facts.mentioned = mentioned(&file.content, kind, (&defined, &passed), &functions);
         }
     }
     all
@@ -131,13 +135,19 @@ impl FileFacts {
     }
 }
 
-/// The facts of a text, if these macros are defined somewhere in the tree; `None` if that is not known yet.
-pub(crate) fn of_text(text: &[u8], kind: Kind, defined: Option<&BTreeSet<String>>) -> FileFacts {
+/// The facts of a text, if these macros are defined somewhere in the tree; `None` if that is not known yet. `passed`: macros
+/// that the build surely defines.
+pub(crate) fn of_text(
+    text: &[u8],
+    kind: Kind,
+    defined: Option<&BTreeSet<String>>,
+    passed: &BTreeSet<String>,
+) -> FileFacts {
     // The first pass knows no macros; it collects definitions whatever the conditions around them are
     // (`are_macros_known`).
     let nothing = BTreeSet::new();
     let tokens = tokens(text);
-    let mut reader = Reader::new(kind, defined.unwrap_or(&nothing), defined.is_some());
+    let mut reader = Reader::new(kind, (defined.unwrap_or(&nothing), passed), defined.is_some());
     reader.facts.is_module = kind == Kind::Cxx && is_module(&tokens);
     // Whether what is declared is for this file only.
     // Set by `static` and `inline`, and reset where the declaration ends.
@@ -195,11 +205,11 @@ fn is_module(tokens: &[(Token, u32)]) -> bool {
 fn mentioned(
     text: &[u8],
     kind: Kind,
-    defined: &BTreeSet<String>,
+    macros: (&BTreeSet<String>, &BTreeSet<String>),
     names: &BTreeSet<String>,
 ) -> BTreeSet<String> {
     let tokens = tokens(text);
-    let mut reader = Reader::new(kind, defined, true);
+    let mut reader = Reader::new(kind, macros, true);
     let mut found = BTreeSet::new();
     for (index, (token, line)) in tokens.iter().enumerate() {
         match token {
@@ -283,14 +293,18 @@ struct Reader<'m> {
 }
 
 impl<'m> Reader<'m> {
-    fn new(kind: Kind, defined: &'m BTreeSet<String>, are_macros_known: bool) -> Reader<'m> {
+    fn new(
+        kind: Kind,
+        (defined, passed): (&'m BTreeSet<String>, &'m BTreeSet<String>),
+        are_macros_known: bool,
+    ) -> Reader<'m> {
         let is_cxx = match kind {
             Kind::C | Kind::Assembler => Some(false),
             Kind::Cxx => Some(true),
             Kind::Header => None,
         };
         Reader {
-            macros: Macros { defined, is_cxx },
+            macros: Macros { defined, passed, is_cxx },
             are_macros_known,
             facts: FileFacts::default(),
             conditions: Vec::new(),
@@ -313,6 +327,9 @@ impl<'m> Reader<'m> {
 
     fn directive(&mut self, text: &str, line: u32, rest: &[(Token, u32)]) {
         let (word, rest_of_line) = split_word(text);
+        if matches!(word, "if" | "ifdef" | "ifndef" | "elif" | "elifdef" | "elifndef") {
+            self.note_passed(rest_of_line);
+        }
         match word {
             "if" => self.open(self.macros.value_of(rest_of_line)),
             "ifdef" => self.open(self.macros.is_defined(split_word(rest_of_line).0)),
@@ -341,6 +358,16 @@ impl<'m> Reader<'m> {
             // `#import` is an extension of GCC: an include that happens once.
             "include" | "import" => self.include(rest_of_line, line),
             _ => {}
+        }
+    }
+
+    /// Keeps the macros of a condition that the build passes, since what is compiled by taut has to get them, too.
+    fn note_passed(&mut self, condition: &str) {
+        for name in condition.split(|c: char| !c.is_alphanumeric() && c != '_') {
+            let pair = (name.to_owned(), "1".to_owned());
+            if self.macros.passed.contains(name) && !self.facts.passed.contains(&pair) {
+                self.facts.passed.push(pair);
+            }
         }
     }
 
@@ -396,7 +423,7 @@ mod tests {
     use super::*;
 
     fn facts(text: &str) -> FileFacts {
-        of_text(text.as_bytes(), Kind::C, Some(&BTreeSet::from(["HAVE_X".to_owned()])))
+        of_text(text.as_bytes(), Kind::C, Some(&BTreeSet::from(["HAVE_X".to_owned()])), &BTreeSet::new())
     }
 
     fn main_of(text: &str) -> Option<Truth> {

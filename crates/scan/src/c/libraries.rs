@@ -143,7 +143,7 @@ fn program(tree: &Tree, file: usize, facts: &[FileFacts], includes: &[Includes])
         return None;
     }
     let is_test = is_test(tree.path(file));
-    let main = facts[file].main;
+    let main = facts[file].main.or_else(|| main_of_header(tree, file, facts, includes));
     let is_of = |package| {
         let origin = super::system::Origin::Package(package);
         includes[file].system.iter().any(|(of, _)| *of == origin)
@@ -165,6 +165,28 @@ fn program(tree: &Tree, file: usize, facts: &[FileFacts], includes: &[Includes])
         needs_another: false,
         name: None,
     })
+}
+
+/// The `main` that a header brings along which the source includes, directly or through others, as those of small test
+/// frameworks do.
+fn main_of_header(
+    tree: &Tree,
+    file: usize,
+    facts: &[FileFacts],
+    includes: &[Includes],
+) -> Option<(u32, Truth)> {
+    let (mut left, mut seen) = (vec![file], BTreeSet::new());
+    while let Some(from) = left.pop() {
+        let files = includes[from].files.iter().map(|link| link.file);
+        for header in files.filter(|of| kind(tree.path(*of)) == Some(Kind::Header)) {
+            // Of one on a condition, a macro of the source usually decides: the others that include the header have none.
+            if let Some((line, Truth::Yes)) = facts[header].main {
+                return Some((line, Truth::Yes));
+            }
+            left.extend(seen.insert(header).then_some(header));
+        }
+    }
+    None
 }
 
 /// Whether a path is that of a test: by its name, or by that of a directory.
