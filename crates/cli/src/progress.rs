@@ -61,6 +61,9 @@ struct ProgressState {
     numbers: HashMap<Id, u64>,
     /// Actions that have a result.
     closed: HashSet<Id>,
+    /// How many of the open ones run.
+    // Counted along: thousands may be open, and each of them has several events.
+    running: usize,
     /// The largest number of processes that ran at the same time.
     // Not the number of jobs: what a graph lets run at once is what it will let run for the rest.
     max_running: usize,
@@ -76,9 +79,20 @@ struct Estimate {
 impl ProgressState {
     fn close(&mut self, id: &Id) {
         self.closed.insert(*id);
-        if let Some(number) = self.numbers.remove(id) {
-            self.open.remove(&number);
+        if let Some(open) = self.numbers.remove(id).and_then(|number| self.open.remove(&number)) {
+            self.running -= usize::from(open.runs_since.is_some());
         }
+    }
+
+    /// An open action is at this server, in this step, and has been running since some time.
+    fn note(&mut self, id: &Id, place: Option<(Arc<str>, Step)>, runs_since: Option<Instant>) {
+        let number = self.numbers.get(id);
+        let Some(open) = number.and_then(|number| self.open.get_mut(number)) else { return };
+        let ran = open.runs_since.is_some();
+        (open.at, open.step) = place.unzip();
+        open.runs_since = runs_since;
+        self.running = self.running + usize::from(runs_since.is_some()) - usize::from(ran);
+        self.max_running = self.max_running.max(self.running);
     }
 
     /// What is left: the actions that have begun, and those that needed outputs of begun or finished ones in earlier
@@ -158,28 +172,13 @@ impl Sink for Progress {
                 state.open.insert(number, StartedAction { id: **id, origin, output, at, step, runs_since });
                 state.numbers.insert(**id, number);
             }
-            Event::ActionStarted(action) => {
-                let mut state = self.state();
-                let number = state.numbers.get(action.id).copied();
-                if let Some(open) = number.and_then(|number| state.open.get_mut(&number)) {
-                    // A remote cache may have been asked before.
-                    (open.at, open.step) = (None, None);
-                    open.runs_since = Some(Instant::now());
-                }
-                let running = state.open.values().filter(|open| open.runs_since.is_some()).count();
-                state.max_running = state.max_running.max(running);
-            }
+            // A remote cache may have been asked before.
+            Event::ActionStarted(action) => self.state().note(action.id, None, Some(Instant::now())),
             Event::ActionRemote { action, at, step } => {
-                let mut state = self.state();
-                let number = state.numbers.get(action.id).copied();
-                if let Some(open) = number.and_then(|number| state.open.get_mut(&number)) {
-                    (open.at, open.step) = (Some((*at).clone()), Some(*step));
-                    // Not all servers say when it runs: until one says that it waits, it counts as running.
-                    let runs = matches!(step, Step::Given | Step::Running);
-                    open.runs_since = runs.then(Instant::now);
-                }
-                let running = state.open.values().filter(|open| open.runs_since.is_some()).count();
-                state.max_running = state.max_running.max(running);
+                // Not all servers say when it runs: until one says that it waits, it counts as running.
+                let runs = matches!(step, Step::Given | Step::Running);
+                let place = Some(((*at).clone(), *step));
+                self.state().note(action.id, place, runs.then(Instant::now));
             }
             Event::ActionFinished(finished) => {
                 let mut state = self.state();
@@ -459,6 +458,36 @@ mod tests {
         // The result that the cache had was of no use, so the action runs here.
         start(&progress, "c");
         assert_eq!(line(), "[0/6] 3 running (2 remotely), 0:00");
+    }
+
+    #[test]
+    fn what_runs_is_counted_along() {
+        let (progress, at): (_, Arc<str>) = (Progress::default(), "server:1".into());
+        let remote = |name: &str, step| {
+            let (id, description) = (id(name), action("out"));
+            let action = Action { id: &id, description: &description };
+            progress.event(&Event::ActionRemote { action, at: &at, step });
+        };
+        let mut counts = Vec::new();
+        let mut then = |change: &dyn Fn()| {
+            change();
+            let state = progress.state();
+            let counted = state.open.values().filter(|open| open.runs_since.is_some()).count();
+            assert_eq!(state.running, counted);
+            counts.push((state.running, state.max_running));
+        };
+        ["a", "b", "c"].iter().for_each(|name| begin(&progress, name, "out"));
+        then(&|| remote("a", Step::Given));
+        then(&|| start(&progress, "b"));
+        then(&|| remote("a", Step::Running));
+        then(&|| remote("a", Step::Queued));
+        then(&|| finish(&progress, "b", false));
+        // One that never ran, and one that has no entry any more.
+        then(&|| finish(&progress, "c", true));
+        then(&|| start(&progress, "b"));
+        then(&|| remote("a", Step::Running));
+        then(&|| finish(&progress, "a", false));
+        assert_eq!(counts, [(1, 1), (2, 2), (2, 2), (1, 2), (0, 2), (0, 2), (0, 2), (1, 2), (0, 2)]);
     }
 
     /// In a line behind the action that has run longest, on a display below the state, where it takes a row of the actions.
