@@ -21,6 +21,7 @@ use taut_driver::{
     UnresolvedRoot, WantedArtifacts, event::NewRoot,
 };
 use taut_store::Store;
+use taut_sys::fault::{limit, time_limit};
 use taut_value::Str;
 
 use crate::{
@@ -519,7 +520,10 @@ impl Ticker {
         let over: Arc<(Mutex<bool>, Condvar)> = Arc::default();
         let shared = over.clone();
         let tick = move || {
-            let (mut pause, growth) = voice::of(&log).progress_pace();
+            let (pause, growth) = voice::of(&log).progress_pace();
+            let mut pause = time_limit("progress", pause);
+            // Documents wait for the first line only.
+            let growth = limit("progress-growth", 0).max(1) as f64 * growth;
             let (is_over, changed) = &*shared;
             let mut over = is_over.lock().unwrap_or_else(PoisonError::into_inner);
             while !*over {
@@ -528,6 +532,9 @@ impl Ticker {
                 over = locked;
                 if waited.timed_out() && !*over {
                     let now = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    if now.open.is_empty() {
+                        continue;
+                    }
                     log.say(Level::Progress, voice::of(&log).roots_progress(&now));
                     pause = pause.mul_f64(growth);
                 }

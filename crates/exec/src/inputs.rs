@@ -42,7 +42,7 @@ impl Rule for StageRule {
     async fn value(&self, key: &StageKey, cx: Cx) -> Result<Built, Fail> {
         // Stored, unlike the tree of an action's inputs: its value is the digest, and actions that run read the tree
         // by it.
-        build_parts(&cx, key.parts()).await?.into_tree(&self.0.store, "shared directory")
+        build_parts(&cx, key.parts()).await?.into_tree(&self.0.store, "directory")
     }
 
     fn content_hash(&self, _: &StageKey, built: &Built) -> Option<Hash> {

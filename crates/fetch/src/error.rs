@@ -210,9 +210,6 @@ fn reason(status: u16) -> Option<&'static str> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.tried.is_empty() {
-            return f.write_str("no URL is given");
-        }
         for (index, tried) in self.tried.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;

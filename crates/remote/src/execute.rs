@@ -304,7 +304,8 @@ impl Execution<'_> {
                 Ok(answer) => return answer,
                 // Another execution has found that the connection is dead; this one may be waiting on it.
                 Err(_) if self.link.connection() != self.connection => {
-                    return Err(Status::unavailable("the connection fell silent").into());
+                    let silence = self.link.patience.silence.as_secs_f32();
+                    return Err(Status::unavailable(format!("no answer within {silence} s")).into());
                 }
                 Err(_) => {
                     self.sign_of_life().await?;

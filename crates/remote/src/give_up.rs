@@ -10,6 +10,7 @@ use std::{
 };
 
 use taut_service::{Error, Result};
+use taut_sys::fault::time_limit;
 use tokio::sync::watch;
 
 /// How long a look-up may take before it counts as slow.
@@ -24,11 +25,17 @@ pub(crate) struct GiveUp {
     // One lock for both numbers: each is meaningless without the other.
     slow: Mutex<(Duration, Option<Instant>)>,
     max_slow: Duration,
+    bearable: Duration,
 }
 
 impl GiveUp {
     pub(crate) fn new(max_slow: Duration) -> GiveUp {
-        GiveUp { given_up: watch::Sender::new(false), slow: Mutex::default(), max_slow }
+        GiveUp {
+            given_up: watch::Sender::new(false),
+            slow: Mutex::default(),
+            max_slow,
+            bearable: time_limit("slow-look-up", BEARABLE),
+        }
     }
 
     pub(crate) fn give_up(&self) {
@@ -61,11 +68,11 @@ impl GiveUp {
     /// # Errors
     /// It was one too many.
     pub(crate) fn count_look_up(&self, begin: Instant, now: Instant) -> Result<()> {
-        if now.duration_since(begin) <= BEARABLE || self.count(begin, now) <= self.max_slow {
+        if now.duration_since(begin) <= self.bearable || self.count(begin, now) <= self.max_slow {
             return Ok(());
         }
         self.give_up();
-        let (each, total) = (BEARABLE.as_secs(), self.max_slow.as_secs());
+        let (each, total) = (self.bearable.as_secs(), self.max_slow.as_secs());
         let why = format!("look-ups take longer than {each} s each, more than {total} s by now");
         Err(Error::Final { call: "GetActionResult", why })
     }

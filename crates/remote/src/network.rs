@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use taut_digest::HashFunction;
 use taut_service::{Error, Result};
-use taut_sys::in_words;
+use taut_sys::{fault::time_limit, in_words};
 use tokio::{
     runtime::Builder,
     sync::{mpsc, oneshot},
@@ -78,8 +78,8 @@ impl Default for Patience {
             first_pause: Duration::from_millis(200),
             max_pause: Duration::from_secs(5),
             deadline: Duration::from_secs(10),
-            max_slow: Duration::from_secs(20),
-            silence: Duration::from_secs(20),
+            max_slow: time_limit("slow", Duration::from_secs(20)),
+            silence: time_limit("silence", Duration::from_secs(20)),
             // Nothing: a caller that wants to wait for restarts says so.
             restart: Duration::ZERO,
             // Shorter than the time after which usual proxies cut silent streams (nginx: 60 s), and longer than an

@@ -83,7 +83,7 @@ impl fmt::Display for Error {
             },
             Error::Corrupt(digest) => write!(f, "what came for {} is not that content", digest.hash),
             Error::Local(why) => f.write_str(why),
-            Error::Off => f.write_str("not asked any more"),
+            Error::Off => f.write_str("cancelled"),
         }
     }
 }

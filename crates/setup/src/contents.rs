@@ -8,7 +8,7 @@
 
 use std::{
     fs,
-    io::{self, Read, Seek as _, Write as _},
+    io::{self, Read, Seek as _},
     sync::PoisonError,
 };
 
@@ -198,7 +198,7 @@ impl Session<'_> {
         let failed = |why: String| broken(wanted, why);
         let directory = self.scratch("fetch").map_err(|error| failed(error.to_string()))?;
         // 0600: no other user reads it before it is verified.
-        let created = directory.at(COPY).create_new_for_update(0o600).map(taut_sys::File::into_std);
+        let created = directory.at(COPY).create_new_for_update(0o600);
         let mut file = created.map_err(|error| failed(error.to_string()))?;
         // Git's hash begins with the size, so a file that grows or shrinks while it is read gets another id, and is
         // not taken.
@@ -217,11 +217,12 @@ impl Session<'_> {
             let Some(rest) = left.checked_sub(piece.len() as u64) else { return Ok(None) };
             left = rest;
             hasher.update(piece);
-            file.write_all(piece).map_err(|error| failed(format!("cannot write a copy: {error}")))?;
+            file.write_all(piece).map_err(|error| failed(error.to_string()))?;
         }
         if left > 0 || hasher.finish() != content.id {
             return Ok(None);
         }
+        let file = file.into_std();
         Ok(Some(PrivateCopy { directory, name: COPY, file, origin }))
     }
 

@@ -2,10 +2,12 @@
 
 use std::{collections::HashSet, fs, path::Path};
 
+use taut_archive::Limits;
 use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry, parse_git_tree};
 use taut_fetch::without_password;
 use taut_git::{Kind, LinkFault, ObjectSink, Repository, TreeBuilder};
 use taut_syntax::{Diagnostic, did_you_mean, enumeration, quoted};
+use taut_sys::fault::limit;
 use taut_value::{Id, JsonWriter};
 
 use crate::{
@@ -152,23 +154,28 @@ impl Session<'_> {
             ArchiveKind::Tar => taut_archive::Kind::Tar,
             ArchiveKind::Zip => taut_archive::Kind::Zip,
         };
-        let unpacked = taut_archive::read(file, kind_of, &taut_archive::Limits::default(), &mut batch)
-            .map_err(|error| {
-                let (name, of) = (quoted(&content.distfile), quoted(wanted.repository));
-                let path = self.store.path_of(&content.id);
-                Problem::from(
-                    Diagnostic::error(format!(
-                        "the archive {name} of repository {of} cannot be unpacked: {error}"
-                    ))
-                    .reference(format!(
-                        "Failed to extract archive {} from CAS with error:\n{error}",
-                        path.display()
-                    ))
-                    .at(wanted.place.clone())
-                    .note(origin.note(content))
-                    .note(format!("its content has the id {id}")),
-                )
-            })?;
+        let usual = Limits::default();
+        let limits = Limits {
+            entries: limit("archive-entries", usual.entries),
+            bytes: limit("archive-bytes", usual.bytes),
+            ..usual
+        };
+        let unpacked = taut_archive::read(file, kind_of, &limits, &mut batch).map_err(|error| {
+            let (name, of) = (quoted(&content.distfile), quoted(wanted.repository));
+            let path = self.store.path_of(&content.id);
+            Problem::from(
+                Diagnostic::error(format!(
+                    "the archive {name} of repository {of} cannot be unpacked: {error}"
+                ))
+                .reference(format!(
+                    "Failed to extract archive {} from CAS with error:\n{error}",
+                    path.display()
+                ))
+                .at(wanted.place.clone())
+                .note(origin.note(content))
+                .note(format!("its content has the id {id}")),
+            )
+        })?;
         // First the objects, then the commit that keeps them, then the entry of the map: a crash leaves only unused
         // objects.
         batch.finish().map_err(of_git)?;

@@ -12,6 +12,9 @@
 //! What is no call of the file layer, as the start of a process or a thread, has a [`point`] of its own for this, which
 //! is neither counted nor logged.
 //!
+//! `TAUT_TEST_LIMIT=NAME:N` sets a [`limit`] that only large data or long waits reach; several are separated by commas.
+//! `TAUT_TEST_SALT=TEXT` makes a process one of another kind of machine, or of another version ([`salt`]).
+//!
 //! All atomics are relaxed: a test sets them before it calls, and counts after its threads have been joined.
 //!
 //! `TAUT_TEST_CALLS=FILE` appends a line to a file for each such call: how it names the file (`name` or `descriptor`),
@@ -27,6 +30,7 @@ use std::{
         Once, OnceLock,
         atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use crate::normal;
@@ -150,6 +154,27 @@ fn fail_there(op: &str, path: &Path) -> io::Result<()> {
         }
         Some(Effect::Change) => fs::File::options().append(true).open(path)?.write_all(b"\n"),
         None => Ok(()),
+    }
+}
+
+/// A limit of the program, which only large data or long waits reach: the usual one, or what `TAUT_TEST_LIMIT` has for it.
+pub fn limit(name: &str, usual: u64) -> u64 {
+    let Ok(text) = std::env::var("TAUT_TEST_LIMIT") else { return usual };
+    let of_name = |part: &str| part.strip_prefix(name)?.strip_prefix(':')?.parse().ok();
+    text.split(',').find_map(of_name).unwrap_or(usual)
+}
+
+/// [`limit`] of a time; in `TAUT_TEST_LIMIT` it is in milliseconds.
+pub fn time_limit(name: &str, usual: Duration) -> Duration {
+    Duration::from_millis(limit(name, usual.as_millis().try_into().unwrap_or(u64::MAX)))
+}
+
+/// What keeps results of actions on different machines apart: a version and a kind of machine, in place of which
+/// `TAUT_TEST_SALT` has a text, with `%` for that kind.
+pub fn salt(version: &str, machine: &str) -> String {
+    match std::env::var("TAUT_TEST_SALT") {
+        Ok(text) => text.replace('%', machine),
+        Err(_) => format!("{version}{machine}"),
     }
 }
 

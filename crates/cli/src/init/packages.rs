@@ -3,7 +3,9 @@
 use std::{ffi::OsString, os::fd::AsFd, path::Path};
 
 use taut_sys::{
-    Dir, is_program,
+    Dir,
+    fault::point,
+    is_program,
     process::{Command, HelperStart, Processes, Streams},
 };
 
@@ -17,11 +19,17 @@ const PROGRAM: &str = "pkg-config";
 
 /// Whether there is such a program.
 pub(super) fn is_installed() -> bool {
+    if point("find", Path::new(PROGRAM)).is_err() {
+        return false;
+    }
     SEARCH_PATH.split(':').any(|directory| is_program(&Path::new(directory).join(PROGRAM)))
 }
 
 /// Whether the program finds a library.
 pub(super) fn has(library: &str) -> bool {
+    if point("find", Path::new(library)).is_err() {
+        return false;
+    }
     // By a shell, which opens /dev/null: the process layer takes open streams only, and this call's are for people.
     let words = ["sh", "-c", r#"exec "$@" > /dev/null 2>&1"#, "sh", PROGRAM, "--cflags", "--libs", library];
     let command = Command {

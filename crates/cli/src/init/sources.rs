@@ -11,7 +11,7 @@ use std::{
 use taut_driver::WITHOUT_SPECIAL;
 use taut_scan::SourceFile;
 use taut_syntax::quoted;
-use taut_sys::{Dir, FileKind, if_exists};
+use taut_sys::{Dir, FileKind, fault::limit, if_exists};
 
 /// What was found.
 #[derive(Default)]
@@ -33,13 +33,14 @@ const MADE: [&str; 4] = ["node_modules", "__pycache__", "CVS", "_build"];
 const MAX_BYTES: u64 = 4 << 20;
 
 /// A tree with more files is not a single project.
-const MAX_FILES: usize = 200_000;
+const MAX_FILES: u64 = 200_000;
 
 /// Reads all files below a directory.
 pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
     let mut all = Sources::default();
     let mut left = vec![PathBuf::new()];
     let mut last_outwards = None;
+    let max_files = limit("sources", MAX_FILES);
     while let Some(below) = left.pop() {
         let is_top = below.as_os_str().is_empty();
         let directory = if is_top { top.try_clone()? } else { top.sub(&below, taut_sys::Links::Refused)? };
@@ -82,9 +83,9 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
                 }
                 FileKind::Symlink | FileKind::Special => {}
             }
-            if all.files.len() > MAX_FILES {
+            if all.files.len() as u64 > max_files {
                 all.notes
-                    .push(format!("There are more than {MAX_FILES} files: the others were not looked at."));
+                    .push(format!("There are more than {max_files} files: the others were not looked at."));
                 return Ok(all.finish(last_outwards));
             }
         }

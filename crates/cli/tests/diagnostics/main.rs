@@ -23,7 +23,8 @@
 //! has printed; later `` It prints `TEXT`: `` is followed by what it prints up to the line with that text, and
 //! `` It is interrupted and exits with N: `` by the rest.
 //! `` `$ taut words…` with `NAME=VALUE` exits with N: `` is one with a variable in its environment, such as
-//! `TAUT_TEST_FAULT`, which has calls of the system fail (`crates/sys/src/fault.rs`), or `HOME=`, without which no build root is
+//! `TAUT_TEST_FAULT`, which has calls of the system fail, `TAUT_TEST_LIMIT`, which sets limits that only large data or long
+//! waits reach (`crates/sys/src/fault.rs`), or `HOME=`, without which no build root is
 //! given, either; a line that is just
 //! `` `path` is removed `` removes a file or directory. Paths may begin with `$BUILD/` or `$OUT/`.
 //!

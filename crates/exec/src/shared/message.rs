@@ -2,6 +2,7 @@
 
 use taut_digest::Digest;
 use taut_proto::Message;
+use taut_sys::fault;
 use taut_value::ActionDescription;
 
 use super::standard::{digest_of, to_wire};
@@ -31,7 +32,8 @@ pub(crate) enum NoResult {
 /// words in front of each command unless they are the usual ones.
 pub(super) fn salt(launcher: &[String]) -> Vec<u8> {
     // The version in front changes when the meaning of results does; no result under an older one is found then.
-    let mut salt = format!("taut 1\0{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+    let machine = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+    let mut salt = fault::salt("taut 1\0", &machine);
     if !launcher.iter().map(String::as_str).eq(["env", "--"]) {
         salt.push_str("\0launcher");
         launcher.iter().for_each(|word| salt.extend(["\0", word]));

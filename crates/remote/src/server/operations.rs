@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use taut_digest::Digest;
+use taut_digest::{Digest, HashFunction};
 use taut_proto::{
     cache::Status,
     execution::{
@@ -25,6 +25,9 @@ use crate::wire;
 
 /// How long a proxy waits that cuts silent streams.
 pub const CUT_AFTER: Duration = Duration::from_millis(100);
+
+/// What is no `Tree` message, and nothing else of the protocol.
+const NO_MESSAGE: &[u8] = b"\xff";
 
 /// How an execution ends.
 // Each is what some server does, or what a failing network makes of it: what the client has to cope with is listed
@@ -58,6 +61,10 @@ pub enum ExecutionEnding {
     EvictedSilently,
     /// An output is gone as soon as the result is known.
     OutputLost,
+    /// Directories among the outputs are described by what is no message.
+    MalformedTree,
+    /// The same, and it is larger, as the server says, than what any client takes.
+    HugeTree,
     /// The action exceeds its time.
     TimedOut,
     /// The server refuses it.
@@ -239,7 +246,17 @@ impl Operations {
             (ExecutionEnding::EvictedSilently, Err(_)) => with_status(Code::Internal, "cannot execute"),
             (_, Err(Error::InputsMissing(digests))) => missing(&digests),
             (_, Err(error)) => with_status(Code::Internal, &error.to_string()),
-            (_, Ok(Executed { result, was_cached, .. })) => {
+            (_, Ok(Executed { mut result, was_cached, .. })) => {
+                if let Some(size) = match ending {
+                    ExecutionEnding::MalformedTree => Some(NO_MESSAGE.len() as u64),
+                    ExecutionEnding::HugeTree => Some(1 << 40),
+                    _ => None,
+                } {
+                    let digest = Digest { hash: HashFunction::Sha256.blob(NO_MESSAGE), size };
+                    self.memory.insert(digest.hash, NO_MESSAGE.to_vec());
+                    let directories = result.output_directories.iter_mut();
+                    directories.for_each(|directory| directory.tree_digest = Some(wire::digest(&digest)));
+                }
                 if ending == ExecutionEnding::OutputLost {
                     let file = result.output_files.first().and_then(|file| file.digest.as_ref());
                     let tree = result.output_directories.first().and_then(|tree| tree.tree_digest.as_ref());
