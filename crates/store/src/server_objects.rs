@@ -664,7 +664,11 @@ fn of_entries(entries: &BTreeMap<Vec<u8>, TreeEntry>) -> impl Iterator<Item = Ob
     })
 }
 
-/// What a server says that cannot answer.
+/// Why something was not answered: mostly by a server.
 pub(crate) fn unanswered(server: &ObjectServer, error: &taut_service::Error) -> Error {
-    Error::Remote(format!("server {}: {error}", server.name))
+    match error {
+        // The server has done its part.
+        taut_service::Error::Local(why) => Error::Transfer(why.clone()),
+        error => Error::Remote(format!("server {}: {error}", server.name)),
+    }
 }
