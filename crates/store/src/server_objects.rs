@@ -481,6 +481,13 @@ impl Store {
         losses.server.take().map(|server| &*servers.servers[server].name)
     }
 
+    /// The server that turned out not to have something since [`Store::make_lost_again`], if one did.
+    pub fn losing_server(&self) -> Option<&str> {
+        let servers = self.server_objects()?;
+        let server = servers.losses().server;
+        server.map(|server| &*servers.servers[server].name)
+    }
+
     /// The name of a server that has something else under the name of this object.
     pub fn wrong_at(&self, object: &ObjectInfo) -> Option<&str> {
         let servers = self.server_objects()?;
