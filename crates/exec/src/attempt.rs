@@ -14,6 +14,7 @@ use taut_value::{Id, Str};
 
 use crate::{
     ActionOutcome, Cause, Execution, Missed, Phase, RunKey, RunResult, Undefined,
+    failure::fail_at,
     inputs::{self, Inputs},
     message::action_digest,
     trees::{self, TreeError},
@@ -110,7 +111,8 @@ impl Rule for AttemptRule {
         let mut described = None;
         if is_cached {
             let found;
-            (found, described) = execution.look_further(&run).await?;
+            let further = execution.look_further(&run).await;
+            (found, described) = further.map_err(|fail| fail_at(id, action, fail))?;
             if let Some(ran) = found {
                 execution.counters.processed_one(id);
                 return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
@@ -122,7 +124,8 @@ impl Rule for AttemptRule {
         if has_events {
             execution.events.begun(id, action);
         }
-        let mut ran = execution.executed(&run).await?;
+        let ran = execution.executed(&run).await;
+        let mut ran = ran.map_err(|fail| fail_at(id, action, fail))?;
         if execution.stop.is_interrupted() {
             // It did not end by itself.
             return Err(Fail::Cancelled);

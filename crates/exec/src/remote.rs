@@ -160,9 +160,10 @@ impl Transfers {
             // Not the server's.
             Error::Local(why) => Cause::Store(why).fail(),
             // About this action, and not about others.
-            Error::Final { call: EXECUTE, .. } | Error::NotExecuted { .. } | Error::InputsMissing(_) => {
-                Phase::Remote.failed(why)
-            }
+            Error::Final { call: EXECUTE, .. }
+            | Error::Transient { call: EXECUTE, .. }
+            | Error::NotExecuted { .. }
+            | Error::InputsMissing(_) => Phase::Remote.failed(why),
             _ => Cause::Server(why).fail(),
         }
     }

@@ -7,7 +7,10 @@ use taut_engine::{Cx, Fail, Policy, Rule};
 use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
 use taut_value::ActionDescription;
 
-use crate::{Execution, Missed, Phase, RunKey, RunResult, Traffic, message::rebased, shared::StandardAction};
+use crate::{
+    Execution, Missed, Phase, RunKey, RunResult, Traffic, failure::fail_at, message::rebased,
+    shared::StandardAction,
+};
 
 /// What is known of a run.
 pub enum KnownResult {
@@ -79,6 +82,14 @@ impl Rule for RunRule {
     }
 
     async fn value(&self, key: &RunKey, _: Cx) -> Result<Arc<RunResult>, Fail> {
+        // Here and not only where the action is known to the engine: the first failure of a build is this one, also if all
+        // that waits for it is cancelled.
+        self.ran(key).await.map_err(|fail| fail_at(&key.id, &key.action, fail))
+    }
+}
+
+impl RunRule {
+    async fn ran(&self, key: &RunKey) -> Result<Arc<RunResult>, Fail> {
         let execution = &*self.0;
         if execution.stop.is_stopped() {
             return Err(Fail::Cancelled);
