@@ -3,7 +3,10 @@
 
 use std::{error::Error, io};
 
-use rustls::{AlertDescription, CertificateError, Error as Tls};
+use rustls::{
+    AlertDescription, CertificateError, Error as Tls,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use tonic::{Code, Status};
 
 /// That a certificate is signed by none of those that are trusted.
@@ -11,6 +14,12 @@ pub(crate) const UNKNOWN_AUTHORITY: &str = "it is signed by none that is trusted
 
 /// That the server wants a certificate, and there is none.
 pub(crate) const CERTIFICATE_WANTED: &str = "the server wants a certificate of the client";
+
+/// Whether there are certificates in a text in PEM, and nothing that is none.
+pub(crate) fn are_in(pem: &[u8]) -> bool {
+    let mut found = CertificateDer::pem_slice_iter(pem).peekable();
+    found.peek().is_some() && found.all(|one| one.is_ok())
+}
 
 /// The status for an error below which a certificate was not accepted; `None` for all other errors.
 pub(crate) fn refusal(error: &(dyn Error + 'static)) -> Option<Status> {
