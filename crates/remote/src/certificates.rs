@@ -15,7 +15,7 @@ pub(crate) const UNKNOWN_AUTHORITY: &str = "it is signed by none that is trusted
 /// That the server wants a certificate, and there is none.
 pub(crate) const CERTIFICATE_WANTED: &str = "the server wants a certificate of the client";
 
-/// Whether there are certificates in a text in PEM, and nothing that is none.
+/// Whether there are certificates in a text in PEM, and all can be read.
 pub(crate) fn are_in(pem: &[u8]) -> bool {
     let mut found = CertificateDer::pem_slice_iter(pem).peekable();
     found.peek().is_some() && found.all(|one| one.is_ok())
@@ -46,21 +46,16 @@ fn words(error: &Tls) -> Option<String> {
         }
         Tls::NoCertificatesPresented => "the server has no certificate".to_owned(),
         Tls::AlertReceived(AlertDescription::CertificateRequired) => CERTIFICATE_WANTED.to_owned(),
-        Tls::AlertReceived(alert) => {
-            let why = match alert {
-                AlertDescription::CertificateExpired => "it has expired, or is not valid yet",
-                AlertDescription::CertificateRevoked => "it is revoked",
-                AlertDescription::UnknownCA => "it is signed by none that the server trusts",
-                AlertDescription::UnsupportedCertificate => "it is not one for clients",
-                AlertDescription::BadCertificate
-                | AlertDescription::CertificateUnknown
-                | AlertDescription::NoCertificate => "the server does not say why",
-                AlertDescription::AccessDenied => return Some("the server denies access".to_owned()),
-                // About single messages, which a disturbed connection may have changed.
-                _ => return None,
-            };
-            format!("the server does not accept the certificate of the client: {why}")
-        }
+        Tls::AlertReceived(
+            AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::NoCertificate,
+        ) => "the server does not accept the certificate of the client".to_owned(),
+        // The others are about single messages, which a disturbed connection may have changed.
         _ => return None,
     })
 }
@@ -79,7 +74,6 @@ fn of_server(why: &CertificateError) -> String {
             "its signature was not made with the key of the authority that it names; that of --tls-ca-cert may be an \
              older one of the same name"
         }
-        Certificate::Revoked => "it is revoked",
         Certificate::BadEncoding => "it is damaged",
         Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } => {
             "it is not one for servers"

@@ -16,7 +16,7 @@ use taut_service::{Content, Error, wait};
 use taut_value::{ActionDescription, Str};
 
 use super::{
-    Problem, Shared, StandardAction, Undone,
+    Shared, StandardAction, Undone,
     in_chunks::SentFile,
     latest::{self, add_latest},
     packed::Packed,
@@ -78,11 +78,8 @@ impl Uploads {
                 let (shared, open, stop) = (self.shared.clone(), self.open.clone(), self.stop.clone());
                 let thread = std::thread::Builder::new().name("uploads".to_owned());
                 if let Err(error) = thread.spawn(move || upload_all(&shared, &open, &stop, &receiver)) {
-                    let name = &self.shared.name;
-                    let why = taut_sys::in_words(&error);
-                    let text =
-                        format!("results cannot be stored in remote cache {name}: no thread starts: {why}");
-                    self.shared.note(Problem::Here(text));
+                    let why = Error::Local(taut_sys::in_words(&error));
+                    self.shared.note_failure(&why, Undone::Storing);
                     self.shared.refuses.store(true, Relaxed);
                     return;
                 }
