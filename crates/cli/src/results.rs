@@ -18,6 +18,7 @@ use crate::{
     options,
     progress::Fetching,
     report::{self, Built},
+    retry::nor_at,
     standard_streams::print,
     text_file,
     voice::{self, BuildMessages, Delivered},
@@ -53,7 +54,7 @@ pub(crate) fn undelivered<'b>(
             // An error here is ignored; the first error is the one to report.
             let _ = store.discard_unsound(object);
         }
-        let log = log.clone();
+        let (log, text) = (log.clone(), text + &nor_at(store.losing_server()));
         // Not reported yet: another try may succeed, and then there was no error.
         return Undelivered::Lost(Box::new(move || {
             log.say(Level::Error, text);

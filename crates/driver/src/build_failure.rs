@@ -21,6 +21,8 @@ pub struct BuildFailure {
     pub not_built: Vec<MissingPath>,
     /// Of an interrupted build, how many actions have a result, from this build or an earlier one.
     pub done: Option<usize>,
+    /// The server that turned out not to have something that it had, if one did.
+    pub losing_server: Option<String>,
     /// Whether objects of export targets that were taken from the target-level cache are lost: their entries were removed,
     /// so the next try analyses and builds these targets.
     pub has_lost_entries: bool,

@@ -339,6 +339,7 @@ impl Session {
         if !failed.is_empty() {
             let failed = failed.iter().map(|(path, artifact, fail)| (*path, self.maker(artifact), fail));
             let mut failure = BuildFailure::of(failed);
+            failure.losing_server = self.execution.store.losing_server().map(str::to_owned);
             // What failed first may lie below several artifacts and be the failure of none of them.
             if let Some(first) = self.build.first_failure() {
                 failure.add_first(&first);

@@ -14,6 +14,7 @@ use taut_value::{Id, Str};
 
 use crate::{
     ActionOutcome, Cause, Execution, Missed, Phase, RunKey, RunResult, Undefined,
+    failure::fail_at,
     inputs::{self, Inputs},
     message::action_digest,
     result_message::cached_result,
@@ -113,7 +114,8 @@ impl Rule for AttemptRule {
         let mut described = None;
         if is_cached {
             let found;
-            (found, described) = execution.look_further(&run, names).await?;
+            let further = execution.look_further(&run, names).await;
+            (found, described) = further.map_err(|fail| fail_at(id, action, fail))?;
             if let Some(ran) = found {
                 execution.counters.processed_one(id);
                 return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
@@ -125,7 +127,8 @@ impl Rule for AttemptRule {
         if has_events {
             execution.events.begun(id, action);
         }
-        let mut ran = execution.executed(&run, names).await?;
+        let ran = execution.executed(&run, names).await;
+        let mut ran = ran.map_err(|fail| fail_at(id, action, fail))?;
         if execution.stop.is_interrupted() {
             // It did not end by itself.
             return Err(Fail::Cancelled);

@@ -131,7 +131,8 @@ impl NotExecuted {
         let no_more = NotExecuted { action, error: None, progress: None };
         let (code, reported_in, why) = match error {
             Error::NotExecuted { code, reported_in, why } => (*code, *reported_in, why),
-            Error::InputsMissing(_) => return Some(no_more),
+            // Its client tries again, and then has nothing to add.
+            Error::InputsMissing(_) | Error::Transient { .. } => return Some(no_more),
             _ => return None,
         };
         let shown = || Some(format!("{code}: {why}"));
@@ -269,16 +270,22 @@ pub(crate) fn fails_build(fail: &Fail) -> bool {
     }
 }
 
+/// Adds the action to a fault of its inputs, of the store or of a server, unless that names one.
+pub(crate) fn fail_at(id: &Id, action: &Arc<ActionDescription>, fail: Fail) -> Fail {
+    let named = fail.downcast_ref::<ExecutionFailure>().and_then(|failure| failure.at(id, action));
+    named.unwrap_or(fail)
+}
+
 impl Execution {
     /// Adds the action to a failure met before it has a result: an error of the system becomes a failure of the action,
     /// and a fault of its inputs is reported with it.
     pub(crate) fn of_action(&self, id: &Id, action: &Arc<ActionDescription>, fail: Fail) -> Fail {
-        if let Some(failure) = fail.downcast_ref::<ExecutionFailure>() {
+        if fail.downcast_ref::<ExecutionFailure>().is_some() {
             if fails_build(&fail) {
                 self.stop.note_failure();
             }
-            // It names an action already: the first one that is affected.
-            return failure.at(id, action).unwrap_or(fail);
+            // If it names an action already, that is the first one that is affected.
+            return fail_at(id, action, fail);
         }
         // Cancellation and failures that are complete already pass unchanged.
         let Some(error) = fail.downcast_ref::<ActionError>() else { return fail };

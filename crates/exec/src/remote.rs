@@ -162,10 +162,13 @@ impl Transfers {
         match error {
             // Another call failed before, and its error is reported.
             Error::Off => Fail::Cancelled,
+            // Not the server's.
+            Error::Local(why) => Cause::Store(why).fail(),
             // About this action, and not about others.
-            Error::Final { call: EXECUTE, .. } | Error::NotExecuted { .. } | Error::InputsMissing(_) => {
-                Phase::Remote.failed(why)
-            }
+            Error::Final { call: EXECUTE, .. }
+            | Error::Transient { call: EXECUTE, .. }
+            | Error::NotExecuted { .. }
+            | Error::InputsMissing(_) => Phase::Remote.failed(why),
             _ => Cause::Server(why).fail(),
         }
     }
@@ -190,6 +193,10 @@ impl Transfers {
             taut_store::Error::Remote(_) if self.stop.is_interrupted() => Fail::Cancelled,
             taut_store::Error::Remote(why) => Cause::Server(why).fail(),
             error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()).fail(),
+            // A disk that is full, or a build root that may not be written to: so it is for the next action, too.
+            error @ (taut_store::Error::Sys(_) | taut_store::Error::Transfer(_)) => {
+                Cause::of_store(error).fail()
+            }
             error => Phase::Remote.failed(error),
         }
     }

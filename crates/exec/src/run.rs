@@ -8,6 +8,7 @@ use taut_value::{ActionDescription, Str};
 
 use crate::{
     DepfileInputs, Execution, Missed, Phase, RunKey, RunResult, Traffic,
+    failure::fail_at,
     result_message::{as_message, cached_result},
     shared::StandardAction,
 };
@@ -97,6 +98,14 @@ impl Rule for RunRule {
     }
 
     async fn value(&self, key: &RunKey, _: Cx) -> Result<Arc<RunResult>, Fail> {
+        // Here and not only where the action is known to the engine: the first failure of a build is this one, also if all
+        // that waits for it is cancelled.
+        self.ran(key).await.map_err(|fail| fail_at(&key.id, &key.action, fail))
+    }
+}
+
+impl RunRule {
+    async fn ran(&self, key: &RunKey) -> Result<Arc<RunResult>, Fail> {
         let execution = &*self.0;
         if execution.stop.is_stopped() {
             return Err(Fail::Cancelled);

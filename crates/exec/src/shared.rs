@@ -119,10 +119,27 @@ struct Shared {
 
 #[derive(Default)]
 struct Problems {
-    /// The first reason why something was not done, and what that is.
-    first: Option<String>,
+    /// The first reason why something was not done.
+    first: Option<Problem>,
     /// How many contents came that were not what they should be.
     wrong: u64,
+}
+
+/// Why something was not done.
+enum Problem {
+    /// Because of the cache, and what that is.
+    Cache(String),
+    /// Because of something on this machine.
+    Here(String),
+}
+
+/// What is not done if something goes wrong.
+#[derive(Clone, Copy)]
+enum Undone {
+    /// A result is not taken from the cache.
+    LookUp,
+    /// Results are not stored there.
+    Storing,
 }
 
 impl Shared {
@@ -130,7 +147,7 @@ impl Shared {
         let open = || match Standard::open(&self.store) {
             Ok(standard) => Some(standard),
             Err(error) => {
-                self.note(error.to_string());
+                self.note(Problem::Here(error.to_string()));
                 None
             }
         };
@@ -138,14 +155,14 @@ impl Shared {
         self.standard.get_or_init(open).as_ref()
     }
 
-    fn note(&self, problem: String) {
+    fn note(&self, problem: Problem) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         // The first problem is the cause; what follows are mostly consequences.
         problems.first.get_or_insert(problem);
     }
 
-    /// Keeps in mind why something was not answered. `what` is not done because of that.
-    fn note_failure(&self, error: &Error, what: &str) {
+    /// Keeps in mind why something was not answered, and so not done.
+    fn note_failure(&self, error: &Error, undone: Undone) {
         match error {
             // The protocol does not promise that the contents of a result are kept as long as the result: an ordinary
             // miss.
@@ -155,7 +172,21 @@ impl Shared {
             Error::Corrupt(_) => {
                 self.problems.lock().unwrap_or_else(PoisonError::into_inner).wrong += 1;
             }
-            error => self.note(format!("{error}; {what}")),
+            // Not the cache's.
+            Error::Local(why) => {
+                let what = match undone {
+                    Undone::LookUp => "a result cannot be taken from",
+                    Undone::Storing => "results cannot be stored in",
+                };
+                self.note(Problem::Here(format!("{what} remote cache {}: {why}", self.name)));
+            }
+            error => {
+                let what = match undone {
+                    Undone::LookUp => "the build goes on without it",
+                    Undone::Storing => "no more results are stored there",
+                };
+                self.note(Problem::Cache(format!("{error}; {what}")));
+            }
         }
     }
 }
@@ -242,7 +273,7 @@ impl SharedCache {
             && let Err(error) = standard.names.save()
         {
             // Names that are not kept are computed again.
-            self.shared.note(error.to_string());
+            self.shared.note(Problem::Here(error.to_string()));
         }
     }
 
@@ -271,12 +302,14 @@ impl SharedCache {
             1 => "a content came that does not match its digest; it was not used".to_owned(),
             _ => format!("{wrong} contents came that do not match their digests; they were not used"),
         });
-        first.or(wrong).map(|problem| format!("remote cache {}: {problem}", self.shared.service.name))
+        let of_cache = |problem| format!("remote cache {}: {problem}", self.shared.service.name);
+        match first {
+            Some(Problem::Here(problem)) => Some(problem),
+            Some(Problem::Cache(problem)) => Some(of_cache(problem)),
+            None => wrong.map(of_cache),
+        }
     }
 }
-
-/// What is not done if the cache cannot be asked.
-const NOT_ASKED: &str = "the build goes on without it";
 
 /// The bytes of some contents.
 fn total(digests: impl Iterator<Item = Digest>) -> u64 {

@@ -17,7 +17,7 @@ use tonic::{Code, Request, Status, client::Grpc, transport::Channel};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    Setup, Tls,
+    Setup, Tls, certificates,
     give_up::GiveUp,
     network::{Patience, innermost},
     waits::Waiting,
@@ -58,7 +58,9 @@ pub(crate) enum Failure {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Failure {
-        Failure::Status(status)
+        // Some certificates are refused only in the answer.
+        let refused = std::error::Error::source(&status).and_then(certificates::refusal);
+        Failure::Status(refused.unwrap_or(status))
     }
 }
 
@@ -146,7 +148,9 @@ impl Link {
     pub(crate) async fn grpc(&self) -> std::result::Result<Grpc<Channel>, Status> {
         let channel = self.channel().1.clone();
         let mut grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        grpc.ready().await.map_err(|error| Status::unavailable(innermost(&error)))?;
+        let unreachable =
+            |error| certificates::refusal(&error).unwrap_or_else(|| Status::unavailable(innermost(&error)));
+        grpc.ready().await.map_err(unreachable)?;
         Ok(grpc)
     }
 

@@ -4,7 +4,10 @@ use taut_digest::HashFunction;
 use taut_proto::cache::{GetCapabilitiesRequest, SHA1, SHA256, SemVer, ServerCapabilities, ZSTD};
 use taut_service::{Error, Result};
 
-use crate::call::{HTTP_STATUS, Link, Method};
+use crate::{
+    call::{HTTP_STATUS, Link, Method},
+    certificates::{CERTIFICATE_WANTED, UNKNOWN_AUTHORITY},
+};
 
 pub(crate) const PATH: &str = "/build.bazel.remote.execution.v2.Capabilities/GetCapabilities";
 
@@ -75,7 +78,7 @@ fn with_guess(link: &Link, error: Error) -> Error {
             }
             // In TLS 1.3 a server refuses a client without a certificate only after the handshake, so what arrives is
             // an alert or a cut.
-            Some(tls) if (is_closed || why.contains("CertificateRequired")) && tls.identity.is_none() => {
+            Some(tls) if (is_closed || why.contains(CERTIFICATE_WANTED)) && tls.identity.is_none() => {
                 Some((Some(ENDED), "does the server ask for a certificate of the client, --tls-client-cert?"))
             }
             Some(tls) if why.contains(HTTP_STATUS) && tls.identity.is_none() => Some((
@@ -83,7 +86,7 @@ fn with_guess(link: &Link, error: Error) -> Error {
                 "a proxy answers; does it ask for a certificate of the client, --tls-client-cert?",
             )),
             _ if why.contains(HTTP_STATUS) => Some((None, "a proxy answers in the place of the server")),
-            Some(tls) if why.contains("UnknownIssuer") && tls.authorities.is_none() => {
+            Some(tls) if why.contains(UNKNOWN_AUTHORITY) && tls.authorities.is_none() => {
                 Some((None, "--tls-ca-cert names the authority to trust"))
             }
             _ => None,

@@ -16,6 +16,7 @@ use taut_proto::{
 use taut_service::{
     ActionCache, Answer, Askers, Cas, Content, Error, Execute, Executed, Executor, Progress, Receiver, Result,
 };
+use taut_sys::in_words;
 use tokio::sync::{OnceCell, oneshot};
 
 use crate::{
@@ -140,7 +141,7 @@ impl Client {
     fn network(&self) -> Result<&Network> {
         // Kept if it failed, too: a thread that could not be had once is not tried for each action.
         let start = || {
-            let failed = |error: std::io::Error| Error::Final { call: "connect", why: error.to_string() };
+            let failed = |error: std::io::Error| Error::Final { call: "connect", why: in_words(&error) };
             Network::start().map_err(failed)
         };
         self.network.get_or_init(start).as_ref().map_err(Clone::clone)

@@ -170,7 +170,9 @@ impl Execution<'_> {
             // A server that was there for a while, and reported something, is there again, as a rule.
             let steady = self.link.patience.steady;
             // Then the failures before this one do not count: only failures in a row mean that the server is gone.
-            let is_verdict = is_verdict(&why);
+            // In the answer that ends an operation any status is the server's own, also one that proxies have.
+            let is_in_answer = self.reported_in != Some(ReportedIn::Call);
+            let is_verdict = is_in_answer || is_verdict(&why);
             if is_verdict {
                 // `WaitExecution` could only say the same; justbuild's server would not answer it at all, since it
                 // never marks such an operation as done.
@@ -183,8 +185,9 @@ impl Execution<'_> {
                 was_there = self.sign_of_life().await.is_ok();
             }
             // What the server itself says of the action counts, however long that took: else one that fails late each
-            // time would be executed for ever.
-            failed = if was_there && !is_verdict { 1 } else { failed + 1 };
+            // time would be executed for ever. So does a cut before the server has named the operation: there is nothing to
+            // wait for, and the action begins anew.
+            failed = if was_there && !is_verdict && self.operation.is_some() { 1 } else { failed + 1 };
             if why.code() == Code::DeadlineExceeded {
                 self.link.renew(self.connection);
             }
@@ -192,8 +195,8 @@ impl Execution<'_> {
                 failing_since = Some(Instant::now());
             }
             let since = *failing_since.get_or_insert_with(Instant::now);
-            let may_restart = self.link.may_restart(&why, since);
-            let is_gone = why.code() == Code::Unavailable || why.code() == Code::DeadlineExceeded;
+            let may_restart = !is_in_answer && self.link.may_restart(&why, since);
+            let is_gone = !is_in_answer && matches!(why.code(), Code::Unavailable | Code::DeadlineExceeded);
             if (failed >= self.link.patience.attempts && !may_restart)
                 || forgotten > self.link.patience.attempts
             {
@@ -202,7 +205,9 @@ impl Execution<'_> {
                     // execute the next one.
                     self.link.give_up.give_up();
                 }
-                if matches!(why.code(), Code::Internal | Code::Unknown) {
+                if is_in_answer
+                    || !matches!(why.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Aborted)
+                {
                     // It may be about this action alone: some servers have no other word for what they cannot execute.
                     return Err(self.not_executed(&why));
                 }

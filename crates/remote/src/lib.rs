@@ -17,6 +17,7 @@ mod address;
 mod batches;
 mod call;
 mod capabilities;
+mod certificates;
 mod chunks;
 mod client;
 mod compression;

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use crate::Address;
+use crate::{Address, certificates};
 
 /// How to reach a service.
 #[derive(Clone, Debug)]
@@ -106,6 +106,11 @@ impl Setup {
             .initial_stream_window_size(4 << 20)
             .initial_connection_window_size(16 << 20);
         if let Some(tls) = &self.tls {
+            // Otherwise the library trusts none, and says of each certificate that it is not trusted.
+            if tls.authorities.as_deref().is_some_and(|pem| !certificates::are_in(pem)) {
+                let why = "the file of certificates to trust has none (--tls-ca-cert takes PEM)".to_owned();
+                return Err(Error::Final { call: "connect", why });
+            }
             let mut config = ClientTlsConfig::new();
             config = match &tls.authorities {
                 // In the place of the system's, not in addition: a call that names an authority trusts no other.

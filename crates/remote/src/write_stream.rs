@@ -40,7 +40,8 @@ pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) ->
         false => Form::Plain,
     };
     // The name is the client's choice; with the same one the server may be asked how far the stream has come.
-    let mut upload = Upload { content, form, transfer: transfer_name(), from: 0, is_first: true };
+    let mut upload =
+        Upload { content, form, transfer: transfer_name(), furthest: 0, from: 0, is_first: true };
     loop {
         match link.tried(&WRITE, async || upload.attempt(link).await).await? {
             Some(AttemptEnd::Complete) => return Ok(()),
@@ -66,6 +67,8 @@ struct Upload<'c> {
     form: Form,
     /// The name of the transfer.
     transfer: String,
+    /// How much of the content the server has had at most.
+    furthest: u64,
     /// How much of the content the server had when it was last asked.
     from: u64,
     is_first: bool,
@@ -76,7 +79,6 @@ impl Upload<'_> {
         let (begin, connection) = (Instant::now(), link.connection());
         let mut is_progress = false;
         if !std::mem::take(&mut self.is_first) {
-            let before = self.from;
             self.from = match self.form {
                 Form::Plain => committed(link, self.content, &self.transfer).await,
                 // The server counts bytes of the compressed stream, and the one that is made now need not have the
@@ -89,7 +91,9 @@ impl Upload<'_> {
             if self.from == 0 {
                 self.transfer = transfer_name();
             }
-            is_progress = self.from >= before.saturating_add(MIN_PROGRESS_BYTES);
+            // More than ever: a server that now has more and now has less gets nowhere.
+            is_progress = self.from >= self.furthest.saturating_add(MIN_PROGRESS_BYTES);
+            self.furthest = self.furthest.max(self.from);
         }
         match attempt(link, self.form, self.content, &self.transfer, self.from).await {
             Ok(()) => Ok(AttemptEnd::Complete),
@@ -235,7 +239,7 @@ impl Pieces {
         let mut filled = 0;
         while filled < bytes.len() {
             match self.content.source.read_at(self.at, &mut bytes[filled..])? {
-                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                0 => return Err(self.content.is_short()),
                 count => {
                     filled += count;
                     self.at += count as u64;

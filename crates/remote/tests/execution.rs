@@ -122,6 +122,25 @@ fn an_execution_that_a_server_says_has_failed_is_not_waited_for() {
 }
 
 #[test]
+fn executions_that_end_late_in_the_same_way_are_bounded_in_number() {
+    for (ending, why) in [
+        (ExecutionEnding::WorkerLost, "Execute: the worker is lost"),
+        (ExecutionEnding::CutUnnamed, "Execute: the connection is cut (tried 3 times)"),
+    ] {
+        let server = Server::start(Offer::executing(HashFunction::Sha256, vec![ending; 100])).unwrap();
+        let mut setup = setup(&server, HashFunction::Sha256);
+        // Each counts as one that has lasted for a while.
+        setup.patience.steady = Duration::ZERO;
+        // And none as that of a server that is restarted.
+        setup.patience.restart = Duration::ZERO;
+        let client = Client::new(setup);
+        let error = execute(&client, action(&client)).unwrap_err();
+        assert_eq!(error.to_string(), why);
+        assert_eq!(server.calls()["Execute"], 3, "{ending:?}");
+    }
+}
+
+#[test]
 fn an_operation_of_which_nothing_is_heard_is_not_waited_for_without_end() {
     let server =
         Server::start(Offer::executing(HashFunction::Sha256, vec![ExecutionEnding::CutAndAbandoned]))
@@ -137,15 +156,18 @@ fn an_operation_of_which_nothing_is_heard_is_not_waited_for_without_end() {
 
 #[test]
 fn attempts_are_bounded() {
-    for ending in [
-        ExecutionEnding::Forgotten,
-        ExecutionEnding::ForgottenAsInternal,
-        ExecutionEnding::WorkerLost,
-        ExecutionEnding::Exhausted,
+    for (ending, is_of_action) in [
+        (ExecutionEnding::Forgotten, false),
+        (ExecutionEnding::ForgottenAsInternal, false),
+        (ExecutionEnding::WorkerLost, true),
+        (ExecutionEnding::Exhausted, true),
     ] {
         let (server, client) = start(HashFunction::Sha256, &[ending; 100]);
-        let error = execute(&client, action(&client)).unwrap_err();
-        assert!(matches!(error, Error::Transient { call: "Execute", .. }), "{ending:?}: {error}");
+        match execute(&client, action(&client)).unwrap_err() {
+            Error::NotExecuted { .. } if is_of_action => {}
+            Error::Transient { call: "Execute", .. } if !is_of_action => {}
+            error => panic!("{ending:?}: {error}"),
+        }
         assert!(server.calls()["Execute"] <= 8, "{ending:?}: {:?}", server.calls());
     }
 }

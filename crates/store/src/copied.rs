@@ -57,7 +57,7 @@ impl Store {
     /// Copies a file piece by piece, since archives are large.
     fn copy_file(&self, from: &Store, hash: &Hash) -> Result<Option<Digest>> {
         let Some((mut file, size)) = from.open_file(hash)? else { return Ok(None) };
-        let failed = |error: io::Error| Error::Remote(error.to_string());
+        let failed = |error: io::Error| Error::Transfer(error.to_string());
         let incoming = self.incoming(size, false);
         incoming.begin().map_err(failed)?;
         // 128 KiB.

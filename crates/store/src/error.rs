@@ -24,6 +24,8 @@ pub enum Error {
     },
     /// A server that should have an object does not answer for it.
     Remote(String),
+    /// Bytes on their way could not be read or written on this machine; what could not be done, and why.
+    Transfer(String),
     /// What a server has under the name of an object is wrong, also after the object was made again.
     WrongAtServer {
         /// As messages name it.
@@ -61,7 +63,7 @@ impl fmt::Display for Error {
                 write!(f, "cannot store {}: the file changed while it was being read", path.display())
             }
             Error::Unusable { tree, why } => write!(f, "tree {tree} cannot be used: {why}"),
-            Error::Remote(why) => f.write_str(why),
+            Error::Remote(why) | Error::Transfer(why) => f.write_str(why),
             Error::WrongAtServer { server, object } => {
                 write!(
                     f,

@@ -53,11 +53,11 @@ impl Unmeasured {
 
 impl Receiver for Unmeasured {
     fn begin(&self) -> io::Result<()> {
-        self.file().begin(&self.store, mode_of(self.kind))
+        self.file().begin(&self.store, mode_of(self.kind)).map_err(io::Error::other)
     }
 
     fn piece(&self, bytes: &[u8]) -> io::Result<()> {
-        self.file().write(bytes)
+        self.file().write(&self.store, bytes).map_err(io::Error::other)
     }
 
     fn again(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<bool> {

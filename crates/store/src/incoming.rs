@@ -75,14 +75,14 @@ impl Receiver for Incoming {
         let mut state = self.state();
         state.hasher = self.store.hash_function().blob_hasher(self.size);
         state.received = 0;
-        state.file.begin(&self.store, mode_of(self.kind))
+        state.file.begin(&self.store, mode_of(self.kind)).map_err(io::Error::other)
     }
 
     fn piece(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         state.hasher.update(bytes);
         state.received += bytes.len() as u64;
-        state.file.write(bytes)
+        state.file.write(&self.store, bytes).map_err(io::Error::other)
     }
 }
 

@@ -481,6 +481,13 @@ impl Store {
         losses.server.take().map(|server| &*servers.servers[server].name)
     }
 
+    /// The server that turned out not to have something since [`Store::make_lost_again`], if one did.
+    pub fn losing_server(&self) -> Option<&str> {
+        let servers = self.server_objects()?;
+        let server = servers.losses().server;
+        server.map(|server| &*servers.servers[server].name)
+    }
+
     /// The name of a server that has something else under the name of this object.
     pub fn wrong_at(&self, object: &ObjectInfo) -> Option<&str> {
         let servers = self.server_objects()?;
@@ -664,7 +671,11 @@ fn of_entries(entries: &BTreeMap<Vec<u8>, TreeEntry>) -> impl Iterator<Item = Ob
     })
 }
 
-/// What a server says that cannot answer.
+/// Why something was not answered: mostly by a server.
 pub(crate) fn unanswered(server: &ObjectServer, error: &taut_service::Error) -> Error {
-    Error::Remote(format!("server {}: {error}", server.name))
+    match error {
+        // The server has done its part.
+        taut_service::Error::Local(why) => Error::Transfer(why.clone()),
+        error => Error::Remote(format!("server {}: {error}", server.name)),
+    }
 }

@@ -38,11 +38,21 @@ impl Stored {
             opened.ok_or_else(|| io::Error::other(format!("object {} is not in the store", self.object)))?;
         Ok(self.file.get_or_init(|| file))
     }
+
+    fn unreadable(&self, error: io::Error) -> crate::Error {
+        let ObjectInfo { digest, object_type } = &self.object;
+        match self.store.object(0, Kind::of(*object_type), &digest.hash) {
+            Ok(Some(object)) => taut_sys::Error::new("read", &object.at().path(), error).into(),
+            Ok(None) => crate::Error::Missing(self.object),
+            Err(other) => other,
+        }
+    }
 }
 
 impl Source for Stored {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.open()?.read_at(buffer, offset)
+        let file = self.open()?;
+        file.read_at(buffer, offset).map_err(|error| io::Error::other(self.unreadable(error)))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::{self, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -72,23 +71,38 @@ pub(crate) struct PartialFile(Option<(String, fs::File)>);
 
 impl PartialFile {
     /// Begins, also anew: what came before is cut off.
-    pub(crate) fn begin(&mut self, store: &Store, mode: u32) -> io::Result<()> {
-        if let Some((_, file)) = &mut self.0 {
-            file.set_len(0)?;
-            return file.rewind();
+    pub(crate) fn begin(&mut self, store: &Store, mode: u32) -> Result<()> {
+        if self.0.is_some() {
+            return self.change(store, |file| {
+                file.truncate(0)?;
+                file.rewind()
+            });
         }
-        let temporary = store.temporary().map_err(io::Error::other)?;
-        let file = temporary.create(mode).map_err(io::Error::other)?.into_std();
+        let temporary = store.temporary()?;
+        let file = temporary.create(mode)?.into_std();
         self.0 = Some((temporary.keep(), file));
         Ok(())
     }
 
     /// Appends the next bytes.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.0 {
-            Some((_, file)) => file.write_all(bytes),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+    pub(crate) fn write(&mut self, store: &Store, bytes: &[u8]) -> Result<()> {
+        self.change(store, |file| file.write_all(bytes))
+    }
+
+    /// Changes the file, which has begun. An error names it.
+    fn change(
+        &mut self,
+        store: &Store,
+        change: impl FnOnce(&mut File<'_>) -> taut_sys::Result<()>,
+    ) -> Result<()> {
+        let dir = store.ephemeral()?;
+        // Taken apart and put together again, since what an error names borrows the name.
+        let Some((name, file)) = self.0.take() else { return Ok(()) };
+        let mut file = File::new(file, dir.at(&name));
+        let changed = change(&mut file);
+        let file = file.into_std();
+        self.0 = Some((name, file));
+        Ok(changed?)
     }
 
     /// Its temporary name, if it has begun.

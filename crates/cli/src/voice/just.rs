@@ -22,7 +22,7 @@ use crate::{
     log::{Level, Log},
     output::Stream,
     report,
-    retry::lost_objects,
+    retry::{ShownLosses, nor_at},
 };
 
 /// When the first plain line about progress is due; later ones at intervals that grow by this factor.
@@ -195,6 +195,7 @@ impl Voice for Just {
             failures: Mutex::default(),
             outputs: Mutex::default(),
             shown: Mutex::default(),
+            shown_losses: ShownLosses::default(),
         })
     }
 }
@@ -265,6 +266,7 @@ struct Messages {
     outputs: Mutex<Vec<Output>>,
     /// What was shown before the call began anew.
     shown: Mutex<Vec<Output>>,
+    shown_losses: ShownLosses,
 }
 
 impl Messages {
@@ -380,8 +382,11 @@ impl Messages {
         self.log.say(Level::Warn, format!("Failed to execute action with execution id {hash}."));
     }
 
-    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn ActionOrigins) {
+    fn say_unbuilt(&self, unbuilt: &Unbuilt, failure: &BuildFailure, defined: &dyn ActionOrigins) {
         let mut text = unbuilt.cause.to_string();
+        if unbuilt.cause.is_lost() {
+            text += &nor_at(failure.losing_server.as_deref());
+        }
         if let Cause::Conflict { overlay, .. } = &unbuilt.cause {
             text += &report::requested_by(&defined.of_overlay(overlay));
         }
@@ -427,7 +432,11 @@ impl BuildMessages for Messages {
                 let text = "The description changed while it was being built: beginning anew.";
                 self.log.say(Level::Info, text);
             }
-            Retry::Lost => self.log.say(Level::Warn, format!("{}.", lost_objects(server))),
+            Retry::Lost => {
+                if let Some(text) = self.shown_losses.next(server) {
+                    self.log.say(Level::Warn, format!("{text}."));
+                }
+            }
             // The reference reports what it cannot read; so roots are not repaired under its name.
             Retry::LostRoots => {}
         }
@@ -443,7 +452,7 @@ impl BuildMessages for Messages {
             .partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_) | Cause::Server(_)));
         // A store that fails once fails for everything, with a path of its own each time.
         for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
-            all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, defined));
+            all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, failure, defined));
             if all.len() > limit {
                 let text = format!("There are {} more errors like these.", all.len() - limit);
                 self.log.say(Level::Error, text);

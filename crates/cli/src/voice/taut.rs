@@ -32,7 +32,7 @@ use crate::{
     log::{Escapes, Level, Log},
     output::Stream,
     reproduce::Reproduction,
-    retry::{LOST_ROOTS, lost_objects},
+    retry::{LOST_ROOTS, ShownLosses, nor_at},
 };
 
 mod binary_as_script;
@@ -254,6 +254,7 @@ impl Voice for Taut {
             is_partial: of.is_partial,
             time_limit: of.time_limit,
             begin,
+            shown_losses: ShownLosses::default(),
             state: Mutex::default(),
         })
     }
@@ -448,6 +449,7 @@ struct Messages {
     /// How long an action may run, before scaling.
     time_limit: Option<Duration>,
     begin: Instant,
+    shown_losses: ShownLosses,
     // Not held while a target is looked up, which locks it, too.
     state: Mutex<MessagesState>,
 }
@@ -587,7 +589,7 @@ impl Messages {
         }
     }
 
-    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn ActionOrigins) {
+    fn say_unbuilt(&self, unbuilt: &Unbuilt, failure: &BuildFailure, defined: &dyn ActionOrigins) {
         let mut text = match &unbuilt.cause {
             Cause::Conflict { overlay, path } => {
                 let origin = defined.first_of_overlay(overlay);
@@ -600,6 +602,7 @@ impl Messages {
                 }
                 text
             }
+            cause @ Cause::Lost(_) => format!("{cause}{}", nor_at(failure.losing_server.as_deref())),
             cause => with_hint(cause.to_string(), &self.build_root),
         };
         if let Some((id, action)) = unbuilt.actions.first() {
@@ -693,7 +696,11 @@ impl BuildMessages for Messages {
             Retry::Changed => {
                 self.log.say(Level::Info, "the description changed during the build; starting again");
             }
-            Retry::Lost => self.log.say(Level::Warn, lost_objects(server)),
+            Retry::Lost => {
+                if let Some(text) = self.shown_losses.next(server) {
+                    self.log.say(Level::Warn, text);
+                }
+            }
             Retry::LostRoots => self.log.say(Level::Warn, LOST_ROOTS),
         }
     }
@@ -719,7 +726,7 @@ impl BuildMessages for Messages {
             .partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_) | Cause::Server(_)));
         // An error of the store, for example a full disk, occurs for many paths; one of them is shown.
         for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
-            all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, defined));
+            all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, failure, defined));
             if all.len() > limit {
                 self.log.say(Level::Error, format!("{} like these", count(all.len() - limit, "more error")));
             }

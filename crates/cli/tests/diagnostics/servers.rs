@@ -15,7 +15,8 @@
 //!     `` does not take what `METHOD` is given ``.
 //!   - `` ends executions as `END, END` ``: the first ones, by the names of `ENDINGS` in this file.
 //!   - `takes no results`; `holds no contents`; `executes no actions`; `names contents by MD5`; `compresses nothing`; `speaks version
-//!     N of the API`; `` knows only the instance `NAME` ``; `encrypts`, with the certificate `good`; `encrypts and asks for certificates`.
+//!     N of the API`; `` knows only the instance `NAME` ``; `encrypts`, with the certificate `good`; `` encrypts with the certificate `NAME` ``;
+//!     `encrypts and asks for certificates`.
 //! - `` `$SERVER` loses all contents. ``, `` … damages all contents. ``, `` `$SERVER` ends. ``
 //! - `` `$HTTP` is a web server … ``: it has the files of `$OUT`. `` `$HTTP` is a web server with the certificate `NAME` … ``: by
 //!   https, with one of `tests/certificates` (`$CERTIFICATES`), or `none`. Its clauses have a path, or `*` for all:
@@ -219,8 +220,9 @@ fn offer(kind: &Clause, clauses: &[Clause]) -> Option<Offer> {
                 offer.executes = Some(clause.texts[0].split(", ").map(ending).collect());
             }
             "does not take what … is given" => script(None, Instead::Fault(Fault::NotTaken)),
-            "encrypts" => offer.tls = Some(encryption(false)),
-            "encrypts and asks for certificates" => offer.tls = Some(encryption(true)),
+            "encrypts" => offer.tls = Some(encryption("good", false)),
+            "encrypts with the certificate …" => offer.tls = Some(encryption(&clause.texts[0], false)),
+            "encrypts and asks for certificates" => offer.tls = Some(encryption("good", true)),
             "takes no results" => offer.takes_results = false,
             "holds no contents" => offer.is_cache = false,
             "executes no actions" => offer.executes = None,
@@ -239,11 +241,11 @@ fn offer(kind: &Clause, clauses: &[Clause]) -> Option<Offer> {
     Some(offer)
 }
 
-/// With a certificate for this machine. `asks`: whether clients need one of the same authority.
-fn encryption(asks: bool) -> Encryption {
+/// With one of the certificates for this machine. `asks`: whether clients need one of the same authority.
+fn encryption(certificate: &str, asks: bool) -> Encryption {
     let read = |name: &str| fs::read(certificates().join(name)).unwrap();
     let authority = asks.then(|| read("ca.pem"));
-    Encryption { certificate: read("good.pem"), key: read("server.key"), authority }
+    Encryption { certificate: read(&format!("{certificate}.pem")), key: read("server.key"), authority }
 }
 
 /// Bytes as a clause has them.

@@ -284,6 +284,10 @@ fn a_disk_that_is_full_here_leaves_nothing_wrong() {
         if ran.code != 0 {
             failed.fetch_add(1, Relaxed);
             assert!(ran.stderr.contains("No space left on device"), "access {nth}: {}", ran.stderr);
+            // It is not the server's fault.
+            let blamed = format!("server {}", server.address());
+            assert!(!ran.stderr.contains(&blamed), "access {nth}: {}", ran.stderr);
+            assert!(!ran.stderr.contains("os error"), "access {nth}: {}", ran.stderr);
         }
         assert!(is_right(&workspace, &words, &expected, &format!("access {nth}")), "access {nth}");
     });

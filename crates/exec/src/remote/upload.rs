@@ -10,7 +10,7 @@ use std::{
 
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::Fail;
-use taut_service::{Asker, Content, Source};
+use taut_service::{Asker, Content, Error, Source};
 
 use super::{
     MAX_REPEATS, Moved, Transfers,
@@ -178,7 +178,12 @@ impl Transfers {
                 let level = levels.entry(if is_unordered { 0 } else { height }).or_default();
                 level.push(Content { digest: name(&object), source });
             }
-            self.put(server, levels.into_values().collect(), moved).await?;
+            if let Err(error) = self.put(server, levels.into_values().collect(), moved).await {
+                return Err(match self.damaged_here(described, &objects, &error)? {
+                    Some(object) => Cause::Lost(object).fail(),
+                    None => self.failed(server, error),
+                });
+            }
             store.note_at_server(server, true, own.iter().map(|(_, object)| *object));
             claimed.done(own.iter().map(|(_, object)| key(object)));
             for part in now.iter().filter(|part| !claimed.has(&key(&part.object))) {
@@ -192,7 +197,12 @@ impl Transfers {
         Ok(())
     }
 
-    async fn put(&self, server: usize, levels: Vec<Vec<Content>>, moved: &mut Moved) -> Result<(), Fail> {
+    async fn put(
+        &self,
+        server: usize,
+        levels: Vec<Vec<Content>>,
+        moved: &mut Moved,
+    ) -> taut_service::Result<()> {
         if levels.is_empty() {
             return Ok(());
         }
@@ -201,13 +211,41 @@ impl Transfers {
             .flatten()
             .fold((0, 0), |(count, bytes), content| (count + 1, bytes + content.digest.size));
         // One call for all levels: their order is kept, and small contents of several share a round trip.
-        let put = self.endpoints[server].cas.put_levels(levels).await;
-        put.map_err(|error| self.failed(server, error))?;
+        self.endpoints[server].cas.put_levels(levels).await?;
         moved.sent_objects += count;
         moved.sent_bytes += bytes;
         // Relaxed: a total for the summary, read when the build is over.
         self.sent.fetch_add(bytes, Relaxed);
         Ok(())
+    }
+
+    /// The first of some objects that is damaged in the store, or not there any more, if they could not be sent because of
+    /// something here. It is made again, as any object that is lost.
+    fn damaged_here(
+        &self,
+        described: &RemoteAction,
+        objects: &[ObjectInfo],
+        error: &Error,
+    ) -> Result<Option<ObjectInfo>, Fail> {
+        if !matches!(error, Error::Local(_) | Error::Corrupt(_)) {
+            return Ok(None);
+        }
+        let store = &self.store;
+        for object in objects {
+            let ObjectInfo { digest: Digest { hash, .. }, object_type } = object;
+            let is_in_memory =
+                described.made(&key(object)).is_some() || store.withheld_source(hash, *object_type).is_some();
+            // Both compare what they read with its name, and remove what is damaged.
+            let is_whole = match object_type {
+                _ if is_in_memory => Ok(true),
+                ObjectType::Tree => store.read(hash, ObjectType::Tree).map(|bytes| bytes.is_some()),
+                _ => store.open_file(hash).map(|file| file.is_some()),
+            };
+            if !is_whole.map_err(|error| self.failed_in_store(error))? {
+                return Ok(Some(*object));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a server turns out to lack something that it was thought to have for an action, also below directories that are

@@ -14,7 +14,7 @@ use taut_value::path::is_non_upwards;
 use taut_value::{ActionDescription, Str};
 
 use super::{
-    NOT_ASKED, Shared,
+    Shared, Undone,
     in_chunks::ReceivedFile,
     message::NoResult,
     received_tree::ReceivedTree,
@@ -50,7 +50,7 @@ impl Shared {
             }
             Ok(None) => Err(Some(NoResult::Unknown)),
             Err(error) => {
-                self.note_failure(&error, NOT_ASKED);
+                self.note_failure(&error, Undone::LookUp);
                 Err(None)
             }
         })
@@ -162,7 +162,7 @@ impl Shared {
             Err(error) => vec![Err(error)],
         };
         let failures: Vec<&Error> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
-        failures.iter().for_each(|error| self.note_failure(error, NOT_ASKED));
+        failures.iter().for_each(|error| self.note_failure(error, Undone::LookUp));
         if failures.is_empty() {
             self.fetched.fetch_add(bytes, Relaxed);
         }

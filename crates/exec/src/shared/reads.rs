@@ -8,7 +8,7 @@ use taut_service::{Buffer, Receiver};
 use taut_store::Result;
 
 use super::{
-    NOT_ASKED, Shared, message,
+    Shared, Undone, message,
     packed::{Latest, Packed},
     standard::from_wire,
 };
@@ -75,7 +75,7 @@ impl Shared {
         let result = match self.service.results.look_up(*first).await {
             Ok(result) => result.unwrap_or_default(),
             Err(error) => {
-                self.note_failure(&error, NOT_ASKED);
+                self.note_failure(&error, Undone::LookUp);
                 return Vec::new();
             }
         };

@@ -49,6 +49,8 @@ pub enum ExecutionEnding {
     CutAndAbandoned,
     /// As with a proxy that cuts silent streams: this one, and so many of those that wait for the result.
     CutOften(u32),
+    /// The stream is cut before the operation has a name.
+    CutUnnamed,
     /// The worker is lost.
     WorkerLost,
     /// The server says that it is too busy.
@@ -153,7 +155,8 @@ impl Operations {
     pub(crate) async fn execute(&self, action: Digest, skips_cache: bool) -> Result<Updates, Failed> {
         let ending = lock(&self.endings).pop_front().unwrap_or(ExecutionEnding::Usual);
         let name = format!("operation-{}", action.hash);
-        let first = [at_stage(&name, QUEUED), at_stage(&name, EXECUTING)].map(Ok);
+        let shown = if ending == ExecutionEnding::CutUnnamed { "" } else { &name };
+        let first = [at_stage(shown, QUEUED), at_stage(shown, EXECUTING)].map(Ok);
         if let Some(last) = self.without_execution(ending, &name, &action)? {
             return Ok(match last {
                 EndOfStream::Message(last) => Box::pin(tokio_stream::iter(first.into_iter().chain([*last]))),
@@ -195,6 +198,7 @@ impl Operations {
                 lock(&self.abandoned).insert(name.to_owned());
                 Err(Failed::unavailable("the connection is cut"))
             }
+            ExecutionEnding::CutUnnamed => Err(Failed::unavailable("the connection is cut")),
             ExecutionEnding::Disowned => Err(Failed::not_found("no such operation")),
             ExecutionEnding::Unexplained => {
                 Ok(Operation { name: name.to_owned(), done: true, ..Operation::default() })

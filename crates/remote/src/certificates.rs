@@ -1,0 +1,95 @@
+//! Certificates that one side does not accept: another attempt would end in the same way, so there is none, and the words
+//! are those of the field, not of the library.
+
+use std::{error::Error, io};
+
+use rustls::{
+    AlertDescription, CertificateError, Error as Tls,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use tonic::{Code, Status};
+
+/// That a certificate is signed by none of those that are trusted.
+pub(crate) const UNKNOWN_AUTHORITY: &str = "it is signed by none that is trusted here";
+
+/// That the server wants a certificate, and there is none.
+pub(crate) const CERTIFICATE_WANTED: &str = "the server wants a certificate of the client";
+
+/// Whether there are certificates in a text in PEM, and all can be read.
+pub(crate) fn are_in(pem: &[u8]) -> bool {
+    let mut found = CertificateDer::pem_slice_iter(pem).peekable();
+    found.peek().is_some() && found.all(|one| one.is_ok())
+}
+
+/// The status for an error below which a certificate was not accepted; `None` for all other errors.
+pub(crate) fn refusal(error: &(dyn Error + 'static)) -> Option<Status> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An error of input and output hides the one that it was made of from `source`.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = error.downcast_ref::<Tls>().or_else(|| inner?.downcast_ref());
+        if let Some(why) = tls.and_then(words) {
+            return Some(Status::new(Code::Unauthenticated, why));
+        }
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn words(error: &Tls) -> Option<String> {
+    Some(match error {
+        Tls::InvalidCertificate(why) => {
+            format!("the certificate of the server is not accepted: {}", of_server(why))
+        }
+        Tls::NoCertificatesPresented => "the server has no certificate".to_owned(),
+        Tls::AlertReceived(AlertDescription::CertificateRequired) => CERTIFICATE_WANTED.to_owned(),
+        Tls::AlertReceived(
+            AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::NoCertificate,
+        ) => "the server does not accept the certificate of the client".to_owned(),
+        // The others are about single messages, which a disturbed connection may have changed.
+        _ => return None,
+    })
+}
+
+fn of_server(why: &CertificateError) -> String {
+    use CertificateError as Certificate;
+
+    let text = match why {
+        Certificate::UnknownIssuer => UNKNOWN_AUTHORITY,
+        Certificate::Expired | Certificate::ExpiredContext { .. } => "it has expired",
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "it is not valid yet",
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            "it is for servers of other names"
+        }
+        Certificate::BadSignature => {
+            "its signature was not made with the key of the authority that it names; that of --tls-ca-cert may be an \
+             older one of the same name"
+        }
+        Certificate::BadEncoding => "it is damaged",
+        Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } => {
+            "it is not one for servers"
+        }
+        Certificate::UnsupportedSignatureAlgorithmContext { .. }
+        | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "it is signed in a way that is not supported here, such as with SHA-1"
+        }
+        // Of a crate that the library does not show.
+        Certificate::Other(other) => match other.to_string().as_str() {
+            "CaUsedAsEndEntity" => "it is one of a certification authority, and none that is trusted here",
+            "UnsupportedCriticalExtension" => "it has a condition that is not known here",
+            "UnsupportedCertVersion" => "it is of an old version of X.509, and only version 3 is supported",
+            other => return format!("it is not as it should be ({other})"),
+        },
+        other => return format!("it is not as it should be ({other:?})"),
+    };
+    text.to_owned()
+}
