@@ -190,7 +190,7 @@ impl Call {
                 let main = self.main(main.as_deref(), *all);
                 let root = self.open_build_root()?;
                 let description = self.description()?;
-                let request = Request { main, all: *all, without_root: *without_root };
+                let request = Request { main, all: *all, without_root: *without_root, ..Request::default() };
                 let set_up = self.set_up(&root, &description, &request, None)?;
                 log.say(Level::Info, "Setup completed");
                 print(format!("{}\n", set_up.path.display()).as_bytes());
@@ -224,7 +224,7 @@ impl Call {
                     cache: &root.cache,
                     options: &options,
                     description: &description,
-                    request: Request { main, all: *all, without_root: false },
+                    request: Request { main, all: *all, ..Request::default() },
                     directory: directory.as_deref(),
                     wrong_about_servers: self.wrong_about_servers(),
                     tool: "just-mr",
