@@ -434,6 +434,7 @@ fn wanted<'t>(task: &'t RootTask<'_>) -> ContentRequest<'t> {
         place: task.of.place(),
         url: task.of.field(url),
         subdir: task.of.field("subdir"),
+        distdir: None,
     }
 }
 
