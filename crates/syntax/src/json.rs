@@ -330,7 +330,7 @@ impl<'d> Node<'d> {
         // Indices of values ascend with their position in the text, so the child is the last one that is not behind the
         // value. Children of objects are sorted by key: a few of them are searched, of many the order is kept.
         let children = self.children();
-        let is_sorted = self.kind() == Kind::List || children.len() > FEW;
+        let is_sorted = self.kind() == Kind::List || children.len() > MAX_SEARCHED;
         let in_list = match is_sorted {
             true => self.children_in_text().partition_point(|child| *child <= value.index).checked_sub(1)?,
             false => 0,
@@ -364,7 +364,7 @@ impl<'d> Node<'d> {
 }
 
 /// So many children of an object are searched one by one for a path.
-const FEW: usize = 16;
+const MAX_SEARCHED: usize = 16;
 
 /// Where a child of a container is.
 struct Position {
