@@ -130,6 +130,13 @@ fn configured(line: CommandLine) -> Result<Call, MrExit> {
     let settings = Settings::of(line, rc, &anchors);
     let log = Arc::new(open(&settings.log)?);
     remarks.iter().for_each(|remark| report_remark(remark, &log));
+    // Before anything else is read, as in the reference. Of a relative path nothing exists yet; others were made absolute.
+    if !settings.build_root.is_absolute() {
+        let path = settings.build_root.display();
+        log.say(Level::Error, format!("Build root must be absolute path but got '{path}'."));
+        log.say(Level::Error, "Failed to configure local build root.");
+        return Err(MrExit::Generic);
+    }
     // What a call becomes in the end has no signals blocked.
     let _ = Interruption::watch(&log);
     Ok(Call { settings, subcommand, log })
@@ -192,7 +199,7 @@ impl Call {
                 let main = self.main(main.as_deref(), *all);
                 let root = self.open_build_root()?;
                 let description = self.description()?;
-                let request = Request { main, all: *all, without_root: *without_root };
+                let request = Request { main, all: *all, without_root: *without_root, ..Request::default() };
                 let set_up = self.set_up(&root, &description, &request, None)?;
                 log.say(Level::Info, "Setup completed");
                 print(format!("{}\n", set_up.path.display()).as_bytes());
@@ -226,7 +233,7 @@ impl Call {
                     cache: &root.cache,
                     options: &options,
                     description: &description,
-                    request: Request { main, all: *all, without_root: false },
+                    request: Request { main, all: *all, ..Request::default() },
                     directory: directory.as_deref(),
                     wrong_about_servers: self.wrong_about_servers(),
                     tool: "just-mr",

@@ -30,7 +30,7 @@ use crate::{
 pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Arc<Log>) -> Exit {
     with(&o.repositories, &o.server, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
-        let request = Request { main, all: o.all, without_root };
+        let request = Request { main, all: o.all, without_root, ..Request::default() };
         let messages = Messages::new(log, String::new());
         let Prepared { context, store, cache, description } = call.prepare(log)?;
         let options = options(&context);
@@ -60,7 +60,7 @@ pub(crate) fn fetch(o: &FetchRepositories, log: &Arc<Log>) -> Exit {
             cache: &cache,
             options: &options,
             description: &description,
-            request: Request { main, all: o.all, without_root: false },
+            request: Request { main, all: o.all, ..Request::default() },
             directory: o.output_dir.as_deref(),
             wrong_about_servers: None,
             tool: "taut",
@@ -90,7 +90,7 @@ pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
         let description = Arc::new(description);
         let messages = Messages::new(log, String::new());
         let session = Session::new(&options, &store, &cache, &messages);
-        let request = Request { main, all: o.all, without_root: false };
+        let request = Request { main, all: o.all, ..Request::default() };
         // Servers may not answer for a long time, so a signal has to end the question.
         match until_signal(session.cancellation(), || session.status(&description, &request, o.outdated)) {
             Ok(mut status) => {

@@ -8,11 +8,12 @@
 //! ([`RepoConfig::computed_roots`]), so that the referenced repository is content-fixed and has a key.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::Hash,
     sync::Arc,
 };
 
-use taut_digest::Hash;
+use taut_digest::Hash as ObjectHash;
 use taut_git::Repository as GitRepository;
 use taut_value::Str;
 
@@ -26,7 +27,7 @@ use crate::{
 pub struct ComputedTrees {
     repository: Arc<GitRepository>,
     // By definition, so that a root which several repositories have is computed once.
-    trees: HashMap<ComputedRoot, Hash>,
+    trees: HashMap<ComputedRoot, ObjectHash>,
 }
 
 impl ComputedTrees {
@@ -36,7 +37,7 @@ impl ComputedTrees {
     }
 
     /// Adds one. The tree is in the repository.
-    pub fn add(&mut self, root: ComputedRoot, tree: Hash) {
+    pub fn add(&mut self, root: ComputedRoot, tree: ObjectHash) {
         self.trees.insert(root, tree);
     }
 
@@ -102,33 +103,11 @@ impl RepoConfig {
 
     /// A cycle of computed roots that `roots` need, if there is one.
     pub fn cycle_of_computed_roots(&self, roots: &[Arc<UnresolvedRoot>]) -> Option<RootCycle> {
-        // A depth-first search: what is on the path is in `path`, and what was left is in `done`.
-        let mut done: HashSet<ComputedRoot> = HashSet::new();
-        // A search from each root, with what is done shared between them, so that each root is entered once.
-        for root in roots {
-            let mut path: Vec<(ComputedRoot, std::vec::IntoIter<Arc<UnresolvedRoot>>)> = Vec::new();
-            let mut next = Some(root.root.clone());
-            loop {
-                if let Some(root) = next.take()
-                    && !done.contains(&root)
-                {
-                    // Linear, as such paths are short: each step is a computed root that is built from another.
-                    if let Some(at) = path.iter().position(|(above, _)| *above == root) {
-                        let mut before: Vec<_> = path.into_iter().map(|(root, _)| root).collect();
-                        return Some(RootCycle { roots: before.split_off(at), before });
-                    }
-                    // On a stack of its own instead of recursion: the configuration decides how long such chains are.
-                    let below = self.computed_roots(&root.repository).into_iter();
-                    path.push((root, below));
-                }
-                let Some((_, below)) = path.last_mut() else { break };
-                match below.next() {
-                    Some(below) => next = Some(below.root.clone()),
-                    None => done.extend(path.pop().map(|(root, _)| root)),
-                }
-            }
-        }
-        None
+        let below = |root: &ComputedRoot| {
+            self.computed_roots(&root.repository).into_iter().map(|below| below.root.clone()).collect()
+        };
+        let roots = roots.iter().map(|root| root.root.clone());
+        cycle(roots, below).map(|(before, roots)| RootCycle { before, roots })
     }
 
     /// The part of the configuration that a repository reaches, with that as the main one. It is the same wherever the
@@ -155,10 +134,50 @@ impl RepoConfig {
     }
 }
 
+/// A cycle that is reached from one of `all`, and the way to it. Each node is asked once what is below it.
+fn cycle<N: Clone + Eq + Hash>(
+    all: impl Iterator<Item = N>,
+    mut below: impl FnMut(&N) -> Vec<N>,
+) -> Option<(Vec<N>, Vec<N>)> {
+    // A depth-first search: where what is on the path is, and no more where what was left was.
+    let mut reached: HashMap<N, Option<usize>> = HashMap::new();
+    // A search from each, with what is reached shared between them.
+    for first in all {
+        let mut path: Vec<(N, std::vec::IntoIter<N>)> = Vec::new();
+        let mut next = Some(first);
+        loop {
+            if let Some(node) = next.take() {
+                match reached.get(&node) {
+                    Some(Some(at)) => {
+                        let mut before: Vec<N> = path.into_iter().map(|(node, _)| node).collect();
+                        let cycle = before.split_off(*at);
+                        return Some((before, cycle));
+                    }
+                    Some(None) => {}
+                    // On a stack of its own instead of recursion: the configuration decides how long such chains are.
+                    None => {
+                        reached.insert(node.clone(), Some(path.len()));
+                        let below = below(&node).into_iter();
+                        path.push((node, below));
+                    }
+                }
+            }
+            let Some((_, below)) = path.last_mut() else { break };
+            next = below.next();
+            if next.is_none()
+                && let Some((left, _)) = path.pop()
+            {
+                reached.insert(left, None);
+            }
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests look from outside")]
 mod tests {
-    use std::path::Path;
+    use std::{cell::Cell, path::Path};
 
     use serde_json::{Value, json};
     use taut_digest::HashFunction;
@@ -217,7 +236,7 @@ mod tests {
         let root = config.computed_roots("m").remove(0);
         let mut trees = ComputedTrees::in_repository(Arc::new(GitRepository::new("/g")));
         let tree = "16e463b471b833cc542dc3f39db32e3fb4035aeb";
-        trees.add(root.root.clone(), Hash::from_hex(tree).unwrap());
+        trees.add(root.root.clone(), ObjectHash::from_hex(tree).unwrap());
         let computed = config.with_computed(&trees);
         assert_eq!(texts(&computed.computed_roots("m")), [""; 0]);
         // As if the tree had been named.
@@ -231,7 +250,7 @@ mod tests {
         assert_eq!(key(&computed), key(&named));
         // A root that has the same tree as another one is that root.
         let mut trees = ComputedTrees::in_repository(Arc::new(GitRepository::new("/g")));
-        trees.add(root.root.clone(), Hash::from_hex(TREE).unwrap());
+        trees.add(root.root.clone(), ObjectHash::from_hex(TREE).unwrap());
         let same = config.with_computed(&trees);
         let number = |name: &str| same.repositories[name].workspace_root.name.number;
         assert_eq!(number("m"), number("base"));
@@ -247,6 +266,47 @@ mod tests {
         assert_eq!(one.part("base").identity(), two.part("base").identity());
         assert_ne!(one.identity(), two.identity());
         assert!(one.part("nowhere").repositories.is_empty());
+    }
+
+    /// A node that counts how often it is compared.
+    #[derive(Clone)]
+    struct Counted<'c>(usize, &'c Cell<usize>);
+
+    impl PartialEq for Counted<'_> {
+        fn eq(&self, other: &Self) -> bool {
+            self.1.set(self.1.get() + 1);
+            self.0 == other.0
+        }
+    }
+
+    impl Eq for Counted<'_> {}
+
+    impl Hash for Counted<'_> {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    /// However long it is, a chain costs a few comparisons for each root in it.
+    #[test]
+    fn a_chain_is_walked_over_once() {
+        const LENGTH: usize = 5000;
+        let (asked, compared) = (Cell::new(0), Cell::new(0));
+        let all = (0..LENGTH).map(|number| Counted(number, &compared));
+        let found = cycle(all, |node| {
+            asked.set(asked.get() + 1);
+            (node.0 > 0).then(|| Counted(node.0 - 1, &compared)).into_iter().collect()
+        });
+        assert!(found.is_none());
+        let found = cycle(std::iter::once(Counted(0, &compared)), |node| {
+            asked.set(asked.get() + 1);
+            // The last one leads back into the middle.
+            vec![Counted(if node.0 + 1 < LENGTH { node.0 + 1 } else { LENGTH / 2 }, &compared)]
+        });
+        let (before, roots) = found.unwrap();
+        assert_eq!((before.len(), roots[0].0, roots.len()), (LENGTH / 2, LENGTH / 2, LENGTH / 2));
+        assert_eq!(asked.get(), 2 * LENGTH);
+        assert!(compared.get() < 20 * LENGTH, "{} comparisons", compared.get());
     }
 
     /// Against the definition: a root needs itself along some way.

@@ -41,6 +41,8 @@ pub(crate) struct ContentRequest<'w> {
     pub(crate) url: Location,
     /// The place of the directory that its root is.
     pub(crate) subdir: Location,
+    /// The id of the distdir that it is for, which the reference names in place of the content.
+    pub(crate) distdir: Option<String>,
 }
 
 /// The names of what was copied here, and of what was downloaded.
@@ -380,5 +382,9 @@ fn not_fetched(
         quoted(&content.distfile),
         "the directories of archives (--distdir)"
     ));
-    problem.reference(reference).below(&format!("While ensuring content {id} is in CAS:")).into()
+    let step = match &wanted.distdir {
+        Some(distdir) => format!("While fetching archives for distdir content {distdir}:"),
+        None => format!("While ensuring content {id} is in CAS:"),
+    };
+    problem.reference(reference).below(&step).into()
 }

@@ -213,5 +213,5 @@ impl Session<'_> {
 fn wanted<'t>(repository: &'t str, of: &SourceOf<'_>) -> ContentRequest<'t> {
     let url = if matches!(of.source, Source::GitTree(_)) { "cmd" } else { "fetch" };
     let (url, subdir) = (of.field(url), of.field("subdir"));
-    ContentRequest { repository, root_of: repository, place: of.place(), url, subdir }
+    ContentRequest { repository, root_of: repository, place: of.place(), url, subdir, distdir: None }
 }

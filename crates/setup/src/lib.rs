@@ -27,6 +27,7 @@ mod fields;
 mod from_server;
 mod locations;
 mod misspelt;
+mod needs;
 mod newest;
 mod origin;
 mod output;
@@ -64,7 +65,7 @@ pub use source::{
     Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, Distfile, ForeignFile, MadeTree,
     Source, SourceOf, Special, TreeStructure,
 };
-pub use status::{BranchState, Presence, Status};
+pub use status::{BranchState, Presence, Status, complete};
 pub use store_trees::{TakeError, take_from_git, take_from_repository};
 /// How files are fetched: certificates, time limits, retries.
 pub use taut_fetch::Options as Transfers;

@@ -55,6 +55,18 @@ impl ReachedRepositories {
         description: &Description,
         main: &str,
     ) -> Result<(ReachedRepositories, Vec<Remark>), Problem> {
+        ReachedRepositories::from_several(description, main, &[])
+    }
+
+    /// The same with others that are set up in the same call.
+    ///
+    /// # Errors
+    /// The description has no repositories.
+    pub(crate) fn from_several(
+        description: &Description,
+        main: &str,
+        others: &[String],
+    ) -> Result<(ReachedRepositories, Vec<Remark>), Problem> {
         let all = description.repositories()?;
         let mut reached = ReachedRepositories::default();
         let mut remarks = Vec::new();
@@ -62,7 +74,8 @@ impl ReachedRepositories {
         // An absent root is needed by its id only, which a changing directory does not have.
         let is_main_absent = is_absent(all.get(main));
         // Breadth first: what is nearest to the main repository is reported first.
-        let mut queue = VecDeque::from([main.to_owned()]);
+        let mut queue: VecDeque<String> =
+            std::iter::once(main.to_owned()).chain(others.iter().cloned()).collect();
         while let Some(name) = queue.pop_front() {
             if !reached.included.insert(name.clone()) {
                 continue;
@@ -111,7 +124,7 @@ impl Description {
 }
 
 /// The repository that determines the root of another one. What is described wrongly is reported when it is set up.
-fn referenced(description: &Description, name: &str) -> Option<String> {
+pub(crate) fn referenced(description: &Description, name: &str) -> Option<String> {
     // By the type first, so that sources of other types are not parsed twice.
     description.type_of(name).ok().flatten().filter(|of| matches!(*of, "computed" | "tree structure"))?;
     let source = description.source(name).ok()?.source;

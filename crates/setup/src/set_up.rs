@@ -34,6 +34,8 @@ use crate::{
 pub struct Request<'r> {
     /// The main repository, if it is not the one that the description names, or the first one.
     pub main: Option<&'r str>,
+    /// Repositories that are set up beside the main one, with what they reach.
+    pub others: &'r [String],
     /// Whether all repositories are set up, and not only those that the main one reaches.
     pub all: bool,
     /// Whether the root of the main repository is left out, so that each call finds it by its working directory.
@@ -146,7 +148,8 @@ impl Session<'_> {
         let given = given.map(str::to_owned);
         match &main {
             Some(main) if !request.all => {
-                let (reached, remarks) = ReachedRepositories::from(description, main)?;
+                let (reached, remarks) =
+                    ReachedRepositories::from_several(description, main, request.others)?;
                 remarks.iter().for_each(|remark| self.observer.event(Event::Remark(remark)));
                 Ok((Some(main.clone()), given, reached))
             }
@@ -435,6 +438,7 @@ fn wanted<'t>(task: &'t RootTask<'_>) -> ContentRequest<'t> {
         place: task.of.place(),
         url: task.of.field(url),
         subdir: task.of.field("subdir"),
+        distdir: None,
     }
 }
 

@@ -16,9 +16,10 @@ use crate::{
     cache::TreeMap,
     description::{Description, LAYERS},
     locations::local_path,
+    needs::{Named, Needs},
     newest::Branch,
     problem::Problem,
-    reachable::ReachedRepositories,
+    reachable::referenced,
     session::Session,
     set_up::{Request, at_hand_of, tasks},
     source::{Content, Distdir, Source},
@@ -106,7 +107,7 @@ impl Session<'_> {
         let newest = self.newest(branches.collect()).unwrap_or_default();
         tasks.iter().for_each(|task| self.note_contents(&task.of.source));
         let mut all: Vec<Status> = Vec::new();
-        let mut derived: Vec<(usize, BTreeSet<String>)> = Vec::new();
+        let mut made_from: BTreeMap<String, String> = BTreeMap::new();
         for task in tasks {
             let source = &task.of.source;
             let presence = match source {
@@ -115,7 +116,7 @@ impl Session<'_> {
                 Source::File(directory) if !is_directory(&directory.path) => Presence::Missing,
                 Source::File(_) => Presence::Present,
                 Source::Computed(_) | Source::TreeStructure(_) => {
-                    derived.push((all.len(), made_from(description, source)));
+                    made_from.extend(source.referenced().map(|from| (task.name.clone(), from.to_owned())));
                     Presence::Missing
                 }
                 // The look-up of the set-up itself, so that both agree.
@@ -153,7 +154,7 @@ impl Session<'_> {
             });
         }
         // Only now: what a root is made from may come later in the list.
-        find_offline(&mut all, derived);
+        find_offline(&mut all, description, &made_from);
         Ok(all)
     }
 
@@ -243,51 +244,37 @@ fn users(
     Ok(users)
 }
 
-/// The repositories that a root is made from, if it is made from those of others.
-fn made_from(description: &Description, source: &Source) -> BTreeSet<String> {
-    let Some(from) = source.referenced() else { return BTreeSet::new() };
-    match source {
-        Source::Computed(_) => {
-            ReachedRepositories::from(description, from).map(|(reached, _)| reached.set_up).ok()
-        }
-        // For the names of the files its root suffices.
-        _ => None,
+/// Finds the roots that a build makes without a network: all that they are made from is here, or made in this way itself.
+/// So those that lead back to themselves are not among them. `made_from`: the repositories that roots are made from.
+fn find_offline(all: &mut [Status], description: &Description, made_from: &BTreeMap<String, String>) {
+    let is_made = |status: &Status| made_from.contains_key(&status.name);
+    let is_here = |status: &Status| matches!(status.presence, Presence::Present | Presence::Offline);
+    let names = all.iter().map(|status| status.name.as_str()).collect();
+    let needs =
+        Needs::of(names, |name| Named::by(description, name, made_from.get(name).map(String::as_str)));
+    let lacking = all.iter().filter(|status| !is_made(status) && !is_here(status));
+    let satisfied = needs.satisfied(lacking.map(|status| status.name.as_str()));
+    let offline: Vec<bool> =
+        all.iter().map(|status| is_made(status) && satisfied.contains(status.name.as_str())).collect();
+    for (status, _) in all.iter_mut().zip(offline).filter(|(_, is_offline)| *is_offline) {
+        status.presence = Presence::Offline;
     }
-    .unwrap_or_else(|| BTreeSet::from([from.to_owned()]))
 }
 
-/// Finds the roots that a build makes without a network: all that they are made from is here, or made in this way itself.
-/// So those that lead back to themselves are not among them. `derived`: their places in the list, and what they are made
-/// from.
-fn find_offline(all: &mut [Status], derived: Vec<(usize, BTreeSet<String>)>) {
-    let is_here = |status: &Status| matches!(status.presence, Presence::Present | Presence::Offline);
-    // Counting down, as in a topological sort (Kahn, 1962): a root becomes ready when the last name
-    // that it waits for does.
-    let lacking: BTreeSet<String> =
-        all.iter().filter(|status| !is_here(status)).map(|status| status.name.clone()).collect();
-    // How many names each waits for, and by name the ones that wait for it.
-    let mut left: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut waiting: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (index, from) in &derived {
-        let names: Vec<&String> = from.intersection(&lacking).collect();
-        left.insert(*index, names.len());
-        for name in names {
-            waiting.entry(name).or_default().push(*index);
-        }
-    }
-    let mut ready: Vec<usize> =
-        left.iter().filter(|(_, count)| **count == 0).map(|(index, _)| *index).collect();
-    while let Some(index) = ready.pop() {
-        let status = &mut all[index];
-        status.presence = Presence::Offline;
-        for user in waiting.remove(status.name.as_str()).into_iter().flatten() {
-            let count = left.get_mut(&user).expect("only derived roots wait");
-            *count -= 1;
-            if *count == 0 {
-                ready.push(user);
-            }
-        }
-    }
+/// The repositories of a list that reach none that `lacks` something, neither by bindings, nor as layers or for their roots.
+pub fn complete(
+    all: &[Status],
+    description: &Description,
+    lacks: impl Fn(&Status) -> bool,
+) -> BTreeSet<String> {
+    let names = all.iter().map(|status| status.name.as_str());
+    let made_from: BTreeMap<&str, String> =
+        names.clone().filter_map(|name| Some((name, referenced(description, name)?))).collect();
+    let needs = Needs::of(names.collect(), |name| {
+        Named::by(description, name, made_from.get(name).map(String::as_str))
+    });
+    let lacking = all.iter().filter(|status| lacks(status)).map(|status| status.name.as_str());
+    needs.complete(lacking).into_iter().map(str::to_owned).collect()
 }
 
 /// The id of the tree of archives, by their names and ids.

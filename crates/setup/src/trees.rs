@@ -283,7 +283,7 @@ impl Session<'_> {
 
     /// The tree of the archives of other repositories.
     pub(crate) fn distdir(&self, distdir: &Distdir, wanted: &ContentRequest<'_>) -> Result<Hash, Problem> {
-        let files: Vec<_> = distdir
+        let mut files: Vec<_> = distdir
             .files
             .iter()
             .map(|(name, Distfile { number, repository, content, place, url })| {
@@ -293,7 +293,9 @@ impl Session<'_> {
                 NamedFile { number: *number, name, content, object_type: ObjectType::File, wanted }
             })
             .collect();
-        let message = format!("Content of distdir {}", id_of_files(&files));
+        let id = id_of_files(&files);
+        let message = format!("Content of distdir {id}");
+        files.iter_mut().for_each(|file| file.wanted.distdir = Some(id.clone()));
         self.files(&files, distdir.absent, wanted, message)
     }
 
@@ -325,8 +327,18 @@ impl Session<'_> {
         let mut listed: Vec<&NamedFile<'_>> = files.iter().collect();
         listed.sort_by_key(|file| file.number);
         let mut seen = HashSet::new();
+        let mut failed: Option<Problem> = None;
         for file in listed.into_iter().filter(|file| seen.insert(file.content.id)) {
-            self.ensure(file.content, &file.wanted)?;
+            // All of them are tried, as each failure has a message in the reference.
+            if let Err(problem) = self.ensure(file.content, &file.wanted) {
+                failed = Some(match failed {
+                    Some(first) => first.before_messages_of(&problem).into(),
+                    None => problem,
+                });
+            }
+        }
+        if let Some(problem) = failed {
+            return Err(problem);
         }
         let writer = self.writer().map_err(of_git)?;
         let mut batch = writer.batch();

@@ -288,6 +288,16 @@ impl Diagnostic {
         self
     }
 
+    /// The diagnostic of an error with what the reference says after it of another one, which is reported with this one.
+    #[must_use]
+    pub fn before_messages_of(mut self, other: &Diagnostic) -> Diagnostic {
+        if !self.is_own() && !other.is_own() {
+            self.reference =
+                Some(format!("{}{NEXT_MESSAGE}{}", self.reference_text(), other.reference_text()));
+        }
+        self
+    }
+
     /// The messages of the reference, as they are shown; none if it says nothing.
     pub fn reference_messages(&self) -> Vec<ReferenceMessage> {
         let texts = self.reference_text().split(NEXT_MESSAGE).filter(|text| !text.is_empty());

@@ -15,7 +15,10 @@ mod path;
 mod reference;
 mod unusual_chars;
 
-use std::sync::Arc;
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 pub use dialect::Dialect;
 pub use parse::SyntaxError;
@@ -60,6 +63,14 @@ struct Slot {
     payload: u64,
 }
 
+impl Slot {
+    /// Where the children of a container are in the table.
+    fn children(&self) -> Range<usize> {
+        let start = (self.payload >> 32) as usize;
+        start..start + (self.payload & 0xffff_ffff) as usize
+    }
+}
+
 /// A key that occurs twice in one object. The last occurrence counts.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Duplicate {
@@ -78,6 +89,8 @@ pub struct Document {
     tape: Vec<Slot>,
     /// Children of all containers: indices of values; the key of an object's value precedes it.
     children: Vec<u32>,
+    /// The same with those of objects in the order of the text, once a path needs it.
+    children_in_text: OnceLock<Box<[u32]>>,
     unescaped: Vec<Box<str>>,
     duplicates: Vec<Duplicate>,
 }
@@ -176,6 +189,8 @@ impl<'d> Node<'d> {
     }
 
     fn at(self, index: u32) -> Node<'d> {
+        #[cfg(test)]
+        tests::LOOKED_AT.set(tests::LOOKED_AT.get() + 1);
         Node { document: self.document, index }
     }
 
@@ -246,8 +261,7 @@ impl<'d> Node<'d> {
         if !matches!(slot.kind, Kind::List | Kind::Object) {
             return &[];
         }
-        let start = (slot.payload >> 32) as usize;
-        &self.document.children[start..start + (slot.payload & 0xffff_ffff) as usize]
+        &self.document.children[slot.children()]
     }
 
     /// The values of a list in order; nothing for other kinds.
@@ -296,37 +310,108 @@ impl<'d> Node<'d> {
         }
     }
 
-    /// The path from the root. Linear in the sizes of the enclosing objects, so only for messages.
+    /// The path from the root. The first one that leads through a large object sorts the children of the whole document.
     pub fn path(self) -> JsonPath {
         let mut steps = Vec::new();
         let mut node = self.document.root();
         // Down from the root, since slots have no link to their containers: that would cost memory for each value.
         while node.index != self.index {
-            // Containers enclose their children in the text, so the child on the way is the one
-            // whose span has this one inside.
-            let child = |child: &u32| {
-                let candidate = self.at(*child);
-                candidate.span().start <= self.span().start && self.span().end <= candidate.span().end
-            };
-            let children = node.children();
-            // Indices of values ascend with their position in the text, but children of objects are sorted by key.
-            let position = match node.kind() {
-                Kind::List => children.partition_point(|child| *child <= self.index).checked_sub(1),
-                _ => children.iter().position(child),
-            };
-            let Some(position) = position else { break };
+            let Some(position) = node.position_towards(self) else { break };
+            let child = node.at(position.child);
             steps.push(match node.kind() {
-                Kind::List => PathStep::Index(position as u32),
-                _ => PathStep::Key(Arc::from(self.at(children[position]).key_node().text())),
+                Kind::List => PathStep::Index(position.in_list),
+                _ => PathStep::Key(Arc::from(child.key_node().text())),
             });
-            node = self.at(children[position]);
+            node = child;
         }
         JsonPath::from_steps(steps)
     }
+
+    /// The child of a container that is, or contains, a value.
+    fn position_towards(self, value: Node<'_>) -> Option<Position> {
+        // Indices of values ascend with their position in the text, so the child is the last one that is not behind the
+        // value. Children of objects are sorted by key: a few of them are searched, of many the order is kept.
+        let children = self.children();
+        let is_sorted = self.kind() == Kind::List || children.len() > MAX_SEARCHED;
+        let in_list = match is_sorted {
+            true => self.children_in_text().partition_point(|child| *child <= value.index).checked_sub(1)?,
+            false => 0,
+        };
+        let child = match is_sorted {
+            true => *self.children_in_text().get(in_list)?,
+            false => children.iter().copied().filter(|child| *child <= value.index).max()?,
+        };
+        // The value may be in none of them: a key, or what another value of the same key replaces.
+        let (outer, inner) = (self.at(child).span(), value.span());
+        let contains = outer.start <= inner.start && inner.end <= outer.end;
+        contains.then_some(Position { child, in_list: in_list as u32 })
+    }
+
+    /// The children of a container in the order of the text.
+    fn children_in_text(self) -> &'d [u32] {
+        let children = self.children();
+        if self.kind() == Kind::List {
+            return children;
+        }
+        let document = self.document;
+        let all = document.children_in_text.get_or_init(|| {
+            let mut all: Box<[u32]> = document.children.as_slice().into();
+            for slot in document.tape.iter().filter(|slot| slot.kind == Kind::Object) {
+                all[slot.children()].sort_unstable();
+            }
+            all
+        });
+        &all[self.slot().children()]
+    }
+}
+
+/// So many children of an object are searched one by one for a path.
+const MAX_SEARCHED: usize = 16;
+
+/// Where a child of a container is.
+struct Position {
+    child: u32,
+    /// Its number, if the container is a list.
+    in_list: u32,
 }
 
 impl std::fmt::Debug for Node<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.source())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        /// How many values this thread has looked at.
+        pub(super) static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Each entry of a large object has a path that costs a few values to look at, whatever the number of entries.
+    #[test]
+    fn paths_into_a_large_object_look_at_few_values() {
+        const COUNT: usize = 5000;
+        // Equal keys, too, and an order in the text that is not that of the keys.
+        let keys = (0..COUNT).rev().chain([7, COUNT - 1]);
+        let entries: Vec<String> = keys.map(|key| format!("\"{key}\": {{\"x\": [{key}]}}")).collect();
+        let document = Document::parse("f", format!("[{{{}}}]", entries.join(","))).unwrap();
+        let all = document.root().item(0).unwrap();
+        LOOKED_AT.set(0);
+        for (key, value) in all.entries() {
+            let inner = value.get("x").and_then(|list| list.item(0)).unwrap();
+            let steps = [
+                PathStep::Index(0),
+                PathStep::Key(key.into()),
+                PathStep::Key("x".into()),
+                PathStep::Index(0),
+            ];
+            assert_eq!(inner.path().steps(), steps);
+        }
+        assert!(LOOKED_AT.get() < 100 * COUNT, "{} values", LOOKED_AT.get());
     }
 }

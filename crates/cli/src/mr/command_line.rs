@@ -260,7 +260,7 @@ fn typed(given: &[GivenOption]) -> Result<(Options, Log), NoCall> {
         match spec.long {
             "repository-config" => o.repository_config = canonical(),
             "absent" => o.absent = canonical(),
-            "local-build-root" => o.local_build_root = absolute(),
+            "local-build-root" => o.local_build_root = canonical(),
             "checkout-locations" => o.checkout_locations = canonical(),
             // Parsed at once: the reference reports a wrong launcher as an error of the command line.
             "local-launcher" => o.local_launcher = Some(launcher(&text())?),

@@ -5,15 +5,13 @@
 //! asked for as a build asks, in a computer of roots that computes nothing. Only repositories that need no set-up are looked
 //! at, so nothing is fetched for a list.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use taut_driver::{
     BuildOptions, BuiltTarget, NotBuilt, Origin, Overrides, RepoConfig, Request, RootComputer, RootOutcome,
     RootTargets, UnresolvedRoot,
 };
-use taut_setup::{
-    Cache, Description, Event, Observer, Options, Presence, ReachedRepositories, Session, Status,
-};
+use taut_setup::{Cache, Description, Event, Observer, Options, Presence, Session, Status, complete};
 use taut_store::Store;
 use taut_syntax::Dialect;
 
@@ -32,41 +30,37 @@ impl MadeRoots<'_> {
     pub(crate) fn note(&self, all: &mut [Status]) {
         // A root may be made from one that is made itself, so `offline` ones among them are not an obstacle.
         let is_made_of_others = |status: &Status| matches!(status.type_name, "computed" | "tree structure");
-        let needs_set_up = |status: &Status| {
-            status.presence != Presence::Present
-                && !(is_made_of_others(status) && status.presence == Presence::Offline)
-        };
-        let lacking: Vec<String> =
-            all.iter().filter(|status| needs_set_up(status)).map(|status| status.name.clone()).collect();
-        for status in all {
-            if is_made_of_others(status)
-                && status.presence == Presence::Offline
-                && self.is_made(&status.name, &lacking) == Some(true)
-            {
+        let is_asked = |status: &Status| is_made_of_others(status) && status.presence == Presence::Offline;
+        let needs_set_up = |status: &Status| status.presence != Presence::Present && !is_asked(status);
+        if !all.iter().any(is_asked) {
+            return;
+        }
+        let complete = complete(all, &self.description, needs_set_up);
+        let asked = all.iter().filter(|status| is_asked(status) && complete.contains(&status.name));
+        let made = self.made(&asked.map(|status| status.name.clone()).collect::<Vec<_>>());
+        for status in all.iter_mut().filter(|status| is_asked(status)) {
+            if made.as_ref().is_some_and(|made| made.contains(&status.name)) {
                 status.presence = Presence::Present;
             }
         }
     }
 
-    /// Whether the root of a repository is known; `None` if that is not known before a set-up.
-    fn is_made(&self, name: &str, lacking: &[String]) -> Option<bool> {
-        let (reached, _) = ReachedRepositories::from(&self.description, name).ok()?;
-        if reached.set_up.iter().any(|name| lacking.contains(name)) {
-            return None;
-        }
+    /// Those of some repositories whose roots are known; `None` if that is not known before a set-up. All are asked for
+    /// together: each root is looked at once, however many others are made from it.
+    fn made(&self, names: &[String]) -> Option<BTreeSet<String>> {
+        let (main, others) = names.split_first()?;
         let session = Session::new(self.set_up, self.store, self.cache, &Silent);
-        let request = taut_setup::Request { main: Some(name), ..taut_setup::Request::default() };
+        let request = taut_setup::Request { main: Some(main), others, ..taut_setup::Request::default() };
         let done = session.set_up(&self.description, &request).ok()?;
         let description = self.description.clone();
         let origin = Origin::new(move |path| description.written(path));
         let overrides = Overrides {
-            main: Some(name.to_owned()),
+            main: Some(main.clone()),
             has_rules: true,
             dialect: Dialect::Extended,
             ..Overrides::default()
         };
         let config = RepoConfig::read_generated(&done.path, &origin, &overrides, self.cwd).ok()?;
-        let root = config.repositories.get(name)?.workspace_root.source.unresolved()?.clone();
         let computer = RootComputer {
             store: self.store.clone(),
             repository: self.cache.git(),
@@ -78,7 +72,16 @@ impl MadeRoots<'_> {
             verifies: false,
             targets: Arc::new(NoBuilds),
         };
-        Some(computer.compute(&config, &[Arc::new(root)]).is_ok())
+        let resolved = match computer.compute(&config, &config.all_computed_roots()) {
+            Ok((resolved, _)) => resolved,
+            // With the roots that are known in place.
+            Err(failed) => failed.repositories,
+        };
+        let is_known = |name: &&String| {
+            let repository = resolved.repositories.get(name.as_str());
+            repository.is_some_and(|found| found.workspace_root.source.unresolved().is_none())
+        };
+        Some(names.iter().filter(is_known).cloned().collect())
     }
 }
 

@@ -148,3 +148,37 @@ fn errors_about_contents_name_their_origin() {
         "it was in the build root; its URL is https://example.invalid/bad.tgz",
     ]);
 }
+
+/// just-mr reports each archive of a distdir that cannot be had. Their order differs from call to call there, so no recorded
+/// answer shows it.
+#[test]
+fn under_the_name_just_mr_each_missing_archive_of_a_distdir_is_reported() {
+    let project = Project::new();
+    let ids = ["1".repeat(40), "2".repeat(40)];
+    let archive = |id: &String, name: &str| {
+        let fetch = project.path("none").join(name);
+        format!(
+            r#"{{"repository": {{"type": "archive", "content": "{id}", "fetch": "file://{}"}}}}"#,
+            fetch.display()
+        )
+    };
+    let (a, b) = (archive(&ids[0], "a.tar"), archive(&ids[1], "b.tar"));
+    let distdir = r#"{"repository": {"type": "distdir", "repositories": ["a", "b"]}}"#;
+    project.file(
+        "repos.json",
+        format!(r#"{{"main": "d", "repositories": {{"a": {a}, "b": {b}, "d": {distdir}}}}}"#),
+    );
+    let words = ["--norc", "--local-build-root", "../root", "setup"];
+    let answer = project.call("just-mr", &project.work(), words);
+    assert_eq!(answer.code, 71, "{}", answer.stderr);
+    for id in &ids {
+        let line = format!("Failed to fetch a file with id {id} from provided remotes:");
+        assert_eq!(answer.stderr.matches(&line).count(), 1, "{}", answer.stderr);
+    }
+    assert_eq!(
+        answer.stderr.matches("While fetching archives for distdir content ").count(),
+        2,
+        "{}",
+        answer.stderr
+    );
+}

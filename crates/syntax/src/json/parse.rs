@@ -1,6 +1,9 @@
 //! The parser: one pass, with an explicit stack instead of recursion.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     Dialect, Document, Duplicate, Kind, Slot, Span,
@@ -88,7 +91,9 @@ pub(super) fn parse(dialect: Dialect, label: Arc<str>, mut bytes: Vec<u8>) -> Re
             children.shrink_to_fit();
             // Inner objects end before outer ones, so they were not found in the order of the file.
             duplicates.sort_by_key(|duplicate| duplicate.ignored);
-            Ok(Document { label, text: text.clone(), tape, children, unescaped, duplicates })
+            let text = text.clone();
+            let children_in_text = OnceLock::new();
+            Ok(Document { label, text, tape, children, children_in_text, unescaped, duplicates })
         }
         Err(wrong) => failed(&text, wrong),
     }

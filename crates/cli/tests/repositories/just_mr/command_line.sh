@@ -33,3 +33,6 @@ bare --plain-log gc-repo x
 bare --plain-log mrversion x
 mr -Crepos.json --main= a version
 mr --main=a --main '' setup
+bare --plain-log --local-build-root none/root gc-repo
+bare --plain-log --norc --local-build-root none setup
+bare --plain-log --just just --local-build-root none/../below version

@@ -16,3 +16,12 @@ just-mr --norc --just just --local-build-root "$D/lbr" --distdir "$D/dist" setup
 echo "exit $?"
 mr --distdir "$D/dist" setup ab
 config
+# One whose archive cannot be had.
+cat > repos.json <<END
+{"repositories":
+{ "": {"repository": {"type": "distdir", "repositories": ["a", "b"]}}
+, "a": {"repository": {"type": "archive", "content": "$A", "fetch": "http://127.0.0.1:1/z.tar"}}
+, "b": {"repository": {"type": "archive", "content": "0000000000000000000000000000000000000001", "fetch": "file://$D/none/b"}}
+}}
+END
+mr --distdir "$D/dist" setup
