@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Fail, Hash, Policy, Rule};
-use taut_syntax::{Diagnostic, Frame, Kind, Node, quoted};
+use taut_syntax::{Diagnostic, Frame, Kind, Location, Node, quoted};
 use taut_value::{EntityName, NamedTarget, ReferenceType};
 
 use crate::{
     AnalysedTarget, ConfiguredTarget, EntryPart, Finding, LogLimit, LogLimitRule, ModuleEntry, NameError,
-    TargetRule, Workspace, builtin, facets, missing,
+    TargetRule, Workspace, builtin, facets, foreign_names, missing,
     module::KEEP_VALUES,
     parse_json_name,
     problem::{below, fail, fail_unrecorded, once, settle},
@@ -137,6 +137,24 @@ pub fn no_rule_name(why: NameError, entry: &ModuleEntry, kind: Node<'_>, target:
     diagnostic.note("the type of a target is the name of a rule")
 }
 
+/// The error about a definition without a type; at the key that was probably meant as "type", if there is one. `target`:
+/// as the reference names it.
+fn no_type(entry: &ModuleEntry, target: &str) -> Diagnostic {
+    let problem = Diagnostic::error(format!("No type specified in the definition of target {target}"));
+    if entry.json().kind() != Kind::Object {
+        return problem.at(entry.location(None)).help("a target is an object: {\"type\": …}");
+    }
+    match entry.json().entries().find(|(key, _)| foreign_names::is_meant_as_type(key)) {
+        Some((key, _)) => {
+            let place = Location::key(entry.label().clone(), entry.path().key(key));
+            problem.at(place).suggest(Some("type"))
+        }
+        None => problem
+            .at(entry.location(None))
+            .help("\"type\" names the rule: a built-in one like \"install\", or one of a rules file"),
+    }
+}
+
 async fn defined(
     workspace: &Workspace,
     cx: &Cx,
@@ -145,16 +163,7 @@ async fn defined(
     entry: ModuleEntry,
 ) -> Result<AnalysedTarget, Fail> {
     let name = target.name.to_json();
-    let missing = || {
-        let message = format!("No type specified in the definition of target {name}");
-        let problem = Diagnostic::error(message).at(entry.location(None));
-        fail(match entry.json().kind() {
-            Kind::Object => problem
-                .help("\"type\" names the rule: a built-in one like \"install\", or one of a rules file"),
-            _ => problem.help("a target is an object: {\"type\": …}"),
-        })
-    };
-    let kind = entry.json().get("type").ok_or_else(missing)?;
+    let kind = entry.json().get("type").ok_or_else(|| fail(no_type(&entry, &name)))?;
     // A single word always means the built-in rule; one of that name in a rules file is written with its module.
     if let Some(kind) = kind.as_str()
         && let Some(rule) = Builtin::from_name(kind)

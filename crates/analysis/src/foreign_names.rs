@@ -2,7 +2,7 @@
 //! rules in the binary without its exact words (`["cc", "program"]`): which rule of that library is meant.
 
 use taut_repos::{EmbeddedRoot, Repository, SourceRoot};
-use taut_syntax::{Diagnostic, quoted_list};
+use taut_syntax::{Diagnostic, did_you_mean, quoted_list};
 use taut_value::{NamedTarget, quoted};
 
 use crate::Workspace;
@@ -58,6 +58,11 @@ pub(crate) fn field<'k>(name: &str, mut known: impl Iterator<Item = &'k str>) ->
     let (field, _) = FIELDS.iter().find(|(_, names)| names.contains(&name.as_str()))?;
     // A field that the rule does not have would not help, however well the names fit.
     known.any(|known| known == *field).then_some(*field)
+}
+
+/// Whether a key of a definition without "type" is probably meant as it.
+pub(crate) fn is_meant_as_type(key: &str) -> bool {
+    did_you_mean(key, ["type"]).is_some() || matches!(key, "rule" | "kind" | "rule_type")
 }
 
 /// Module and name of the rules that are probably meant; several if only the language is missing.

@@ -166,6 +166,11 @@ fn no_source(mut problem: Diagnostic, request: &Request, target: &NamedTarget) -
             quoted(name),
             typed(request, module, &making)
         )];
+    } else if name == "all" && target.repository == request.repositories.main && problem.help.is_empty() {
+        // Ninja, make and Bazel have this name for it.
+        let pattern = if module.is_empty() { "...".to_owned() } else { format!("{module}/...") };
+        problem =
+            problem.help(format!("{} means all targets of this module and of those below", quoted(&pattern)));
     }
     problem
 }

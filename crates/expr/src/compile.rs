@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use taut_syntax::{JsonPath, Kind, Node as Json, quoted};
+use taut_syntax::{JsonPath, Kind, Node as Json, did_you_mean, quoted};
 use taut_value::{Str, Value, deep};
 
 use crate::{
@@ -126,12 +126,14 @@ impl Compiler {
     fn object(&mut self, json: Json<'_>, index: u32) -> Op {
         let Some(kind) = json.get("type") else {
             let message = format!("an object without \"type\" is no expression: {}", shown(json));
-            return Op::Broken(
-                message,
-                Some(
-                    "a map is written as {\"type\": \"'\", \"$1\": {…}}, or put together with \"singleton_map\" and \"map_union\"",
-                ),
-            );
+            let is_misspelt = json.entries().any(|(key, _)| did_you_mean(key, ["type"]).is_some());
+            let advice = match is_misspelt {
+                true => "one of its keys is probably \"type\", misspelt",
+                false => {
+                    "a map is written as {\"type\": \"'\", \"$1\": {…}}, or put together with \"singleton_map\" and \"map_union\""
+                }
+            };
+            return Op::Broken(message, Some(advice));
         };
         let name = match kind.as_str() {
             Some(name) => name,

@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use taut_syntax::{did_you_mean, quoted, with_and};
 
 use super::refused::why_refused;
+use crate::reproduce::quoted as for_shell;
 
 /// Options of other build tools, and what they are called here.
 const FOREIGN_OPTIONS: [(&str, &str); 1] = [("-k", "--keep-going")];
@@ -54,7 +55,15 @@ impl WrongWords {
         let (name, kind) = option.split_once(' ').unwrap_or((&option, ""));
         let given = first(ContextKind::InvalidValue);
         match error.kind() {
-            ErrorKind::InvalidSubcommand => unknown_command(&first(ContextKind::InvalidSubcommand), tool),
+            ErrorKind::InvalidSubcommand => {
+                let word = first(ContextKind::InvalidSubcommand);
+                let mut wrong = unknown_command(&word, tool);
+                // Other tools take targets without a command.
+                wrong
+                    .help
+                    .get_or_insert_with(|| format!("a target is built by: taut build {}", for_shell(&word)));
+                wrong
+            }
             ErrorKind::UnknownArgument if name.starts_with('-') => unknown_option(name, words, tool),
             ErrorKind::UnknownArgument => format!("unexpected argument {}", quoted(&option)).into(),
             ErrorKind::InvalidValue if given.is_empty() => {
