@@ -252,7 +252,7 @@ impl Archive<'_> {
     }
 
     /// Reads what follows the end, so that the checksum of the compression is verified. What has no entries and is not
-    /// all zeros is no tar archive.
+    /// all zeros is not a tar archive.
     fn drain(&mut self) -> Result<()> {
         let mut buffer = vec![0; 1 << 16];
         loop {

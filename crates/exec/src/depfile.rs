@@ -4,7 +4,7 @@
 //! read wrongly would leave out something that an action depends on. A file that is refused means that the action may have
 //! read all of its inputs.
 
-/// Why a text is no dependency file, with the line. No message has it: all inputs count then.
+/// Why a text is not a dependency file, with the line. No message has it: all inputs count then.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Malformed {
     /// The line, from 1.
@@ -38,7 +38,7 @@ pub enum Unsupported {
     Comment,
     /// A control character.
     ControlCharacter,
-    /// Something of make that is no name: `|`, `;` or an assignment.
+    /// Something of make that is not a name: `|`, `;` or an assignment.
     MakeSyntax,
     /// A double colon.
     DoubleColon,

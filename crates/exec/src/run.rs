@@ -31,7 +31,7 @@ pub trait Executor: Send + Sync {
     /// read.
     ///
     /// # Errors
-    /// An error of the system, as made by [`Phase::failed`]; a command that fails is no error here.
+    /// An error of the system, as made by [`Phase::failed`]; a command that fails is not an error here.
     fn run<'e>(
         &'e self,
         key: &'e RunKey,

@@ -66,7 +66,7 @@ pub struct Patience {
     /// How long a server that has answered before is waited for when it cannot be reached, however many attempts that takes:
     /// it may be restarted.
     pub restart: Duration,
-    /// How long the stream of an execution has to last, so that its end is no failure in a row with those before.
+    /// How long the stream of an execution has to last, so that its end is not a failure in a row with those before.
     pub steady: Duration,
 }
 

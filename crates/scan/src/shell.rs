@@ -67,7 +67,7 @@ fn shell(text: &str) -> Option<String> {
     matches!(name, "bash" | "dash" | "ksh" | "zsh" | "busybox").then(|| name.to_owned())
 }
 
-/// Why a script surely is no test as it is: it cannot pass, or does more than a test may.
+/// Why a script surely is not a test as it is: it cannot pass, or does more than a test may.
 fn obstacle(text: &str) -> Option<String> {
     if let Some(word) = outside(text) {
         return Some(format!(

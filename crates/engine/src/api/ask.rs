@@ -236,7 +236,7 @@ impl Cx {
         let Some(dep) = node.or_else(|| reads.first().map(|read| read.dep)) else { return };
         let (mode, facets) = (Mode::Hash, Facets::WHOLE);
         let (ends_group, later, is_clean) = (true, false, false);
-        // `Seq::NONE` is no known version, and a run that read one is not recorded.
+        // `Seq::NONE` is not a known version, and a run that read one is not recorded.
         reads.push(Read { dep, seq: Seq::NONE, mode, facets, ends_group, later, is_clean });
     }
 

@@ -41,7 +41,7 @@ use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Hash, Rebuild};
 
 /// Not visited yet.
-// The five highest numbers, which are no versions: `MAX_VERSION` is far below them.
+// The five highest numbers, which are not versions: `MAX_VERSION` is far below them.
 const UNVISITED: u32 = u32::MAX;
 /// Not visited yet, and the columns alone do not decide it: there may be more in the journal or in this process.
 const NOT_PLAIN: u32 = u32::MAX - 1;

@@ -186,7 +186,7 @@ impl SlotState {
             (None, Part::Value) => value()?.map(Some),
             (None, _) => Ok(None),
         };
-        // A failure that leaves nothing, and a value that is lost though its hash is good, are no versions: no run
+        // A failure that leaves nothing, and a value that is lost though its hash is good, are not versions: no run
         // that has read them is kept.
         let seq = match &result {
             Err(_) if fail.is_none() => Seq::LOST,

@@ -68,7 +68,7 @@ impl Inner {
         for (node, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { continue };
-            // A request for `Own` is that of a task's hash function for its own value, which is no cycle.
+            // A request for `Own` is that of a task's hash function for its own value, which is not a cycle.
             for (_, waiter) in open.waiters.iter().filter(|(part, _)| *part != Part::Own) {
                 let waiting = match waiter {
                     Waiter::Node(waiting) => *waiting,

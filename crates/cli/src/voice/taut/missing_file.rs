@@ -112,7 +112,7 @@ fn one_deeper(root: &Path, directories: &BTreeSet<&Path>, name: &str) -> Vec<Str
     let above =
         directories.iter().flat_map(|directory| ["", "include", "src"].map(|below| directory.join(below)));
     for directory in above.take(MAX_LISTED) {
-        // What is no directory, or cannot be listed, has nothing to suggest.
+        // What is not a directory, or cannot be listed, has nothing to suggest.
         let listed =
             Dir::of_user(&root.join(&directory)).and_then(|opened| opened.list()).unwrap_or_default();
         let below = listed.into_iter().filter(|(_, kind)| *kind == FileKind::Directory);
