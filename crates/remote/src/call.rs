@@ -166,7 +166,7 @@ impl Link {
         let attempt = async || {
             let call = async {
                 let mut request = Request::new(request.clone());
-                // The server gets the deadline, too, so that it does not go on when the answer is not wanted any more. A little
+                // The server gets the deadline, too, so that it does not go on when the answer is no longer wanted. A little
                 // more, so that it is noticed here that there was no answer, whatever the connection makes of it.
                 request.set_timeout(deadline + Duration::from_secs(1));
                 let codec = ProstCodec::<Q, A>::default();

@@ -403,7 +403,7 @@ impl Execution<'_> {
     }
 }
 
-/// Whether an operation that was waited for is not known any more. `is_first`: whether this is the first answer to the question
+/// Whether an operation that was waited for is no longer known. `is_first`: whether this is the first answer to the question
 /// for it.
 fn is_forgotten(status: &Status, is_first: bool) -> bool {
     match status.code() {

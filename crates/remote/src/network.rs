@@ -177,7 +177,7 @@ impl Network {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move || {
             let work = work();
-            // A caller that does not wait any more is passed over.
+            // A caller that no longer waits is passed over.
             spawn_local(async move { drop(sender.send(work.await)) });
         });
         // If the thread is gone, so is the sender of the answer.

@@ -157,7 +157,7 @@ pub struct Begin<'a> {
 }
 
 impl Begin<'_> {
-    /// Declares that what this task read of the outside world may have changed: its earlier runs are not valid any more.
+    /// Declares that what this task read of the outside world may have changed: its earlier runs are no longer valid.
     pub fn changed<R: Rule>(mut self, key: &R::Key) -> Self {
         let rule = self.core.rule_id::<R>();
         if self.core.rule_at(rule).is_interned() {

@@ -80,7 +80,7 @@ pub(crate) struct Inputs {
     // Behind `Arc`, as the list below: every build has a copy of `Inputs`.
     pub(crate) rules: Arc<[u64]>,
     /// By rule, the last epoch in which a change was declared of a task that is not a leaf. The leaf sets of runs above such
-    /// a task that are older are not valid any more, since the change is in no leaf.
+    /// a task that are older are no longer valid, since the change is in no leaf.
     pub(crate) leaf_sets_invalidated: Arc<[u64]>,
 }
 

@@ -262,7 +262,7 @@ impl Hist {
     }
 
     /// Sets the leaves below the kept run with these reads and this version. Returns whether they differ from those before,
-    /// or those were not valid any more, so that the file has to be updated.
+    /// or those were no longer valid, so that the file has to be updated.
     pub(crate) fn set_leaves(
         &mut self,
         edges: &Arc<[Edge]>,

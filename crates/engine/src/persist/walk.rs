@@ -464,7 +464,7 @@ impl<'l> Walker<'l> {
     fn settled(&self, task: u32) -> Option<u32> {
         let node = *self.walk.bound.get(&task)?;
         if self.inner.engine.is_given(node, self.inner.epoch) {
-            // A sibling that took over its result is not valid any more, whatever the version (`settle/siblings.rs`).
+            // A sibling that took over its result is no longer valid, whatever the version (`settle/siblings.rs`).
             return None;
         }
         // A task that is settled and not clean is valid for one build only, and so are its dependents.
