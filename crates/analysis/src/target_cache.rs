@@ -24,8 +24,8 @@ pub trait TargetCache: Send + Sync {
     /// The text of an entry.
     fn text(&self, entry: &ObjectInfo) -> Option<Vec<u8>>;
 
-    /// The entry under a key cannot be used.
-    fn is_damaged(&self, key: &CacheKey, why: &str);
+    /// Called if the entry under a key cannot be used.
+    fn report_damaged(&self, key: &CacheKey, why: &str);
 }
 
 /// No cache: nothing is found.
@@ -40,7 +40,7 @@ impl TargetCache for NoTargetCache {
         None
     }
 
-    fn is_damaged(&self, _: &CacheKey, _: &str) {}
+    fn report_damaged(&self, _: &CacheKey, _: &str) {}
 }
 
 /// The key of an export target: the digest of a text with all that determines its result.
@@ -141,7 +141,7 @@ impl Rule for CacheEntryRule {
             Err(why) => {
                 // A damaged entry counts as absent, with the hash of an absent one: each later build looks it up again
                 // until it is replaced.
-                self.0.is_damaged(key, &why);
+                self.0.report_damaged(key, &why);
                 Ok(None)
             }
         }

@@ -255,7 +255,7 @@ impl Reports {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_given(&self) {
+    fn note_given(&self) {
         // Each try starts anew: a server that was lost may have reported that the first one runs.
         *self.times() = (Instant::now(), None);
     }
@@ -388,7 +388,7 @@ impl RemoteExecutor {
             if repeats == 0 {
                 report(&endpoint.name, Step::Given);
             }
-            run.reports.is_given();
+            run.reports.note_given();
             let execute = Execute { action: run.executed, skips_cache };
             repeats += 1;
             let executed = endpoint.executor.execute(execute, run.reports.clone());

@@ -198,7 +198,7 @@ impl Contents {
             Some(done) => done,
         };
         if done.is_ok() {
-            receiver.has_chunks(&chunks);
+            receiver.note_chunks(&chunks);
         }
         done
     }
@@ -340,7 +340,7 @@ impl Contents {
         }
         chunks::splice(&self.link, &content.digest, chunks).await?;
         let chunks: Vec<Digest> = chunks.iter().map(|chunk| chunk.digest).collect();
-        content.source.has_chunks(&chunks);
+        content.source.note_chunks(&chunks);
         Ok(())
     }
 }

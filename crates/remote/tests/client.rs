@@ -431,7 +431,7 @@ impl Receiver for Having {
         self.here.lock().unwrap().get(digest).cloned()
     }
 
-    fn has_chunks(&self, chunks: &[Digest]) {
+    fn note_chunks(&self, chunks: &[Digest]) {
         *self.chunks.lock().unwrap() = chunks.to_vec();
     }
 }

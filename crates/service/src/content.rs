@@ -19,7 +19,7 @@ pub trait Source: Send + Sync {
 
     /// The content consists of these chunks, in this order: it was sent so, and later ones may have some in common with it.
     // Ignored unless an implementation can use it, here and in `Receiver`.
-    fn has_chunks(&self, _: &[Digest]) {}
+    fn note_chunks(&self, _: &[Digest]) {}
 }
 
 impl Source for Vec<u8> {
@@ -106,7 +106,7 @@ pub trait Receiver: Send + Sync {
     }
 
     /// The content that comes consists of these chunks, in this order.
-    fn has_chunks(&self, _: &[Digest]) {}
+    fn note_chunks(&self, _: &[Digest]) {}
 }
 
 /// Takes a content in memory.

@@ -226,12 +226,12 @@ impl Cx {
         let answers = Request::new(self.frame.clone(), questions, Asked::Hash, None).await;
         let is_lost = |one: &Question| !one.answer.as_ref().is_some_and(|answer| answer.seq.is_known());
         for one in answers.into_iter().filter(is_lost) {
-            self.has_missed(Some(one.node));
+            self.note_missed(Some(one.node));
         }
     }
 
     /// Notes that a request of this task was not answered, so that no run of it is kept.
-    pub(crate) fn has_missed(&self, node: Option<NodeId>) {
+    pub(crate) fn note_missed(&self, node: Option<NodeId>) {
         let reads = &mut lock(&self.frame.seen).reads;
         let Some(dep) = node.or_else(|| reads.first().map(|read| read.dep)) else { return };
         let (mode, facets) = (Mode::Hash, Facets::WHOLE);

@@ -273,7 +273,7 @@ impl Walk {
         if open.is_leaf {
             self.good_leaves[task as usize / 64] |= 1 << (task % 64);
         }
-        self.is_good_by(task, open.at);
+        self.note_good_run(task, open.at);
     }
 
     /// Records that a leaf without reads is good by one of its runs; `None` in place of its version: it is a failure.
@@ -281,7 +281,7 @@ impl Walk {
         self.verdicts.set(leaf, seq.unwrap_or(UNDECIDED));
         self.good += u64::from(seq.is_some());
         self.good_leaves[leaf as usize / 64] |= 1 << (leaf % 64);
-        self.is_good_by(leaf, run);
+        self.note_good_run(leaf, run);
     }
 
     /// Notes that a leaf is good by one of its runs, with a refreshed witness.
@@ -292,7 +292,7 @@ impl Walk {
     }
 
     /// Notes by which of its runs a task is good; the latest such note comes first.
-    fn is_good_by(&mut self, task: u32, run: usize) {
+    fn note_good_run(&mut self, task: u32, run: usize) {
         match self.updates.get_mut(&task) {
             Some(update) => update.use_run(run),
             // Its place in the file is that of the latest run already.
@@ -400,7 +400,7 @@ impl<'l> Walker<'l> {
                         // It is good by its first run, which is of note only where another run was noted as good
                         // before.
                         if decided && !self.walk.updates.is_empty() {
-                            self.walk.is_good_by(plain.task, 0);
+                            self.walk.note_good_run(plain.task, 0);
                         }
                         stack.pop();
                     }
