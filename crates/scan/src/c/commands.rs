@@ -18,18 +18,18 @@ pub(crate) struct GeneratedHeader {
 }
 
 /// The script that generates a header that is not in the tree: one in the directory in which the header is looked up first.
-pub(crate) fn made(tree: &Tree, from: usize, spelled: &str) -> Option<GeneratedHeader> {
+pub(crate) fn generated(tree: &Tree, from: usize, spelled: &str) -> Option<GeneratedHeader> {
     let path = paths::join(paths::parent(tree.path(from)), spelled)?;
     let (directory, name) = (paths::parent(&path), paths::name(&path));
     // Only that directory: a script in another one may as well generate another file of the same name.
     let mut scripts = tree.with_ending("sh").filter(|script| paths::parent(tree.path(*script)) == directory);
-    let script = scripts.find(|script| writes(&tree.text(*script), name))?;
+    let script = scripts.find(|script| redirects_to(&tree.text(*script), name))?;
     Some(GeneratedHeader { path, script })
 }
 
 /// Whether a script redirects output to a file of this name.
 // A name that is passed to another program does not count: whether that writes the file is not known here.
-fn writes(script: &str, name: &str) -> bool {
+fn redirects_to(script: &str, name: &str) -> bool {
     script.match_indices(name).any(|(at, _)| {
         let ends = script[at + name.len()..].chars().next();
         // The operand of a redirection, with or without quotation marks and a path to the current directory.
@@ -54,44 +54,45 @@ pub(crate) fn is_build_file(path: &str) -> bool {
 
 /// Whether a macro announces a configured header, one with what the build has found out about the system:
 /// `HAVE_CONFIG_H` of Autoconf, and names of the same form.
-fn is_of_configuration(name: &str) -> bool {
+fn is_configured_header_macro(name: &str) -> bool {
     name.starts_with("HAVE_") && name.ends_with("CONFIG_H")
 }
 
 /// The macros that announce a configured header, as a build passes them to the compiler in and below a directory.
-pub(crate) struct Configured {
+pub(crate) struct ConfiguredHeaderMacros {
     directory: String,
     macros: BTreeSet<String>,
 }
 
-impl Configured {
+impl ConfiguredHeaderMacros {
     /// Those of each build file of the tree.
-    pub(crate) fn of_tree(tree: &Tree) -> Vec<Configured> {
+    pub(crate) fn of_tree(tree: &Tree) -> Vec<ConfiguredHeaderMacros> {
         let build_files = (0..tree.len()).filter(|index| is_build_file(tree.path(*index)));
-        let passed = build_files.map(|index| Configured {
+        let all = build_files.map(|index| ConfiguredHeaderMacros {
             directory: paths::parent(tree.path(index)).to_owned(),
-            macros: configured(&tree.text(index)),
+            macros: configured_header_macros(&tree.text(index)),
         });
-        passed.filter(|of| !of.macros.is_empty()).collect()
+        all.filter(|of| !of.macros.is_empty()).collect()
     }
 
     /// The macros with which the file is compiled.
-    pub(crate) fn of_file(all: &[Configured], path: &str) -> BTreeSet<String> {
-        let is_above = |of: &&Configured| paths::is_within(path, &of.directory);
+    pub(crate) fn of_file(all: &[ConfiguredHeaderMacros], path: &str) -> BTreeSet<String> {
+        let is_above = |of: &&ConfiguredHeaderMacros| paths::is_within(path, &of.directory);
         all.iter().filter(is_above).flat_map(|of| of.macros.iter().cloned()).collect()
     }
 }
 
 /// The macros by which a build file announces a configured header.
-fn configured(text: &str) -> BTreeSet<String> {
+fn configured_header_macros(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     // Autoconf passes `HAVE_CONFIG_H` by itself: `configure.ac` only names the header. `-DNAME` is one word here.
-    let words = words.map(|word| match word.strip_prefix('D').filter(|rest| is_of_configuration(rest)) {
-        Some(name) => name,
-        None if word.starts_with("AC_CONFIG_HEADER") || word == "AM_CONFIG_HEADER" => "HAVE_CONFIG_H",
-        None => word,
-    });
-    words.filter(|word| is_of_configuration(word)).map(str::to_owned).collect()
+    let words =
+        words.map(|word| match word.strip_prefix('D').filter(|rest| is_configured_header_macro(rest)) {
+            Some(name) => name,
+            None if word.starts_with("AC_CONFIG_HEADER") || word == "AM_CONFIG_HEADER" => "HAVE_CONFIG_H",
+            None => word,
+        });
+    words.filter(|word| is_configured_header_macro(word)).map(str::to_owned).collect()
 }
 
 /// A macro that names a file, for what is compiled in and below a directory.
@@ -104,7 +105,7 @@ pub(crate) struct MacroInclude {
 }
 
 /// All such macros in the makefiles of a tree.
-pub(crate) fn passed(tree: &Tree) -> Vec<MacroInclude> {
+pub(crate) fn macro_includes(tree: &Tree) -> Vec<MacroInclude> {
     let makefiles = (0..tree.len()).filter(|index| is_makefile(tree.path(*index)));
     makefiles
         .flat_map(|index| {
@@ -159,7 +160,7 @@ mod tests {
             ("echo x > a.hpp", false),
             ("echo 'a.h' > b.h", false),
         ] {
-            assert_eq!(writes(script, "a.h"), expected, "{script}");
+            assert_eq!(redirects_to(script, "a.h"), expected, "{script}");
         }
     }
 
@@ -173,7 +174,11 @@ mod tests {
             ("AC_CONFIG_FILES([Makefile]) AC_CHECK_HEADERS([config.h])", &[]),
             ("-DHAVE_CONFIG_HPP", &[]),
         ] {
-            assert_eq!(configured(text).iter().map(String::as_str).collect::<Vec<_>>(), expected, "{text}");
+            assert_eq!(
+                configured_header_macros(text).iter().map(String::as_str).collect::<Vec<_>>(),
+                expected,
+                "{text}"
+            );
         }
     }
 
