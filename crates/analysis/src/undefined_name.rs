@@ -17,17 +17,17 @@ const MAX_DIRECTORIES: usize = 200;
 /// How many targets of a module are listed at most.
 const MAX_LISTED: usize = 12;
 
-/// A name in a form that targets files do not have.
+/// What a name in the form of command lines may refer to.
 #[derive(PartialEq, Eq, Debug)]
-struct Typed<'n> {
+struct Interpretations<'n> {
     /// The local name of the repository.
     repository: Option<&'n str>,
-    /// Modules and names that may be meant, as paths from the root, likelier ones first.
+    /// Modules and names, as paths from the root, likelier ones first.
     meant: Vec<(Str, &'n str)>,
 }
 
 /// The interpretations of a name in the form of command lines; none for a plain name.
-fn typed<'n>(written: &'n str, module: &str) -> Typed<'n> {
+fn interpretations<'n>(written: &'n str, module: &str) -> Interpretations<'n> {
     let (repository, rest) = match written.strip_prefix('@').and_then(|rest| rest.split_once("//")) {
         Some((repository, rest)) => (Some(repository), rest),
         None => (None, written),
@@ -62,11 +62,11 @@ fn typed<'n>(written: &'n str, module: &str) -> Typed<'n> {
         (None, None) if is_absolute => add(rest, rest),
         (None, None) => {}
     }
-    Typed { repository, meant }
+    Interpretations { repository, meant }
 }
 
 /// The target or file that was probably meant by an undefined name.
-pub(crate) struct Meant {
+pub(crate) struct Suggestion {
     /// How a targets file of the module refers to it: a plain name, or a list in JSON.
     pub(crate) written: String,
     /// The target or file itself.
@@ -76,9 +76,9 @@ pub(crate) struct Meant {
 }
 
 /// Finds what was probably meant by an undefined name.
-pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<Meant> {
+pub(crate) async fn suggested(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<Suggestion> {
     let own = workspace.repository(&named.repository).ok()?;
-    let Typed { repository, meant } = typed(&named.name, &named.module);
+    let Interpretations { repository, meant } = interpretations(&named.name, &named.module);
     let global = match repository {
         Some(local) => own.bindings.get(local)?,
         None => &named.repository,
@@ -91,7 +91,7 @@ pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -
     };
     let found = |module: &str, name: &str, is_same: bool| {
         let target = NamedTarget::new(global.clone(), module, name);
-        Some(Meant { written: written(module, name), target, is_same })
+        Some(Suggestion { written: written(module, name), target, is_same })
     };
     // A name that is there, at whichever place, before one that only resembles it.
     for (module, name) in &meant {
@@ -120,16 +120,12 @@ pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -
 
 /// The target that was probably meant by a name of neither a target nor a file.
 pub async fn target_meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<NamedTarget> {
-    Some(meant(workspace, cx, named).await?.target)
+    Some(suggested(workspace, cx, named).await?.target)
 }
 
 /// The suggestion for a target of a module that does not exist: the target of that name in a module whose directory has
 /// the same last component (`src/lib` for `lib`).
-pub(crate) async fn in_module_of_that_name(
-    workspace: &Workspace,
-    cx: &Cx,
-    named: &NamedTarget,
-) -> Option<String> {
+pub(crate) async fn in_similar_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
     let own = workspace.repository(&named.repository).ok()?;
     let last = |module: &str| module.rsplit('/').next().map(str::to_owned);
     let directory = last(&named.module)?;
@@ -145,7 +141,7 @@ pub(crate) async fn in_module_of_that_name(
 pub const IS_MODULE: &str = " is a module; its ";
 
 /// The message for a name that is the path of a module, with the targets of that module.
-pub(crate) async fn of_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
+pub(crate) async fn if_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
     let own = workspace.repository(&named.repository).ok()?;
     let path = named.name.trim_matches('/');
     let places = [normal_path(&join(&named.module, path)), normal_path(path)];
@@ -250,7 +246,11 @@ mod tests {
         ] {
             let expected: Vec<(Str, &str)> =
                 meant.iter().map(|(module, name)| ((*module).into(), *name)).collect();
-            assert_eq!(typed(written, module), Typed { repository, meant: expected }, "{written}");
+            assert_eq!(
+                interpretations(written, module),
+                Interpretations { repository, meant: expected },
+                "{written}"
+            );
         }
     }
 }
