@@ -1,4 +1,4 @@
-//! Errors of names that lead to a file of targets or rules that is not there, or to a rule that is not in it.
+//! Errors of names whose module has no targets or rules file, or whose rules file does not define the rule.
 
 use taut_engine::{Cx, Fail};
 use taut_repos::{Entry, Listing, Root, RootPath};

@@ -1,8 +1,7 @@
 //! Dependency files in make syntax, as compilers write them.
 //!
-//! Only what compilers write is read: rules of targets and prerequisites. Anything else is refused, since a file that is
-//! read wrongly would leave out something that an action depends on. A file that is refused means that the action may have
-//! read all of its inputs.
+//! Only what compilers write is accepted: rules of targets and prerequisites. Other files are refused, since a name that is
+//! read wrongly would be a missing dependency. With a refused file, all inputs of the action count as read.
 
 /// Why a text is not a dependency file, with the line. No message has it: all inputs count then.
 #[derive(Clone, PartialEq, Eq, Debug)]

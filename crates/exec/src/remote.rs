@@ -211,7 +211,8 @@ pub struct SentObjects {
     pub bytes: u64,
 }
 
-/// Sends an object, with all that is below it, to the only server that is attached to the store, as far as it lacks that.
+/// Sends an object, with everything below it, to the only server attached to the store; what the server has already is
+/// not sent.
 ///
 /// # Errors
 /// What is wrong with the object or the server.

@@ -130,8 +130,8 @@ impl TargetCache {
         Ok(value)
     }
 
-    /// Removes those of an entry and the entries that it implies of which an object is missing, or that cannot be read.
-    /// Returns whether there was any.
+    /// Of an entry and the entries that it implies, removes those that cannot be read, or have a missing object. Returns
+    /// whether there was any.
     ///
     /// # Errors
     /// The build root cannot be read or written to.

@@ -750,8 +750,8 @@ impl Core {
         Some(())
     }
 
-    /// The hash of a version of a task, which is loaded if need be: a task that is clean because a task that read it is, by
-    /// the numbers of the file, may not be loaded.
+    /// The hash of a version of a task. It may have to be loaded: by the numbers of the file, a task can be clean because a
+    /// dependent of it is, without having been loaded itself.
     pub(crate) fn hash_of(&self, node: NodeId, seq: Seq) -> Option<Hash> {
         let hist = &self.node(node).hist;
         let known = lock(hist).hash_of(seq);

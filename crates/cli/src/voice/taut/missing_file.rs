@@ -1,5 +1,5 @@
-//! What to do about an action that misses a file which is in the workspace, as a header: an action sees only the files that are
-//! its inputs, which compilers and other tools do not mention.
+//! Advice for an action that fails because a file of the workspace, such as a header, is not among its inputs. Compilers
+//! and other tools report only that the file does not exist.
 
 use std::{collections::BTreeSet, path::Path};
 
