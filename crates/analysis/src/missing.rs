@@ -1,4 +1,4 @@
-//! Errors of names that lead to a file of targets or rules that is not there, or to a rule that is not in it.
+//! Errors of names whose module has no targets or rules file, or whose rules file does not define the rule.
 
 use taut_engine::{Cx, Fail};
 use taut_repos::{Entry, Listing, Root, RootPath};
@@ -6,8 +6,8 @@ use taut_syntax::{Diagnostic, did_you_mean, enumeration, named as listed, quoted
 use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{
-    Workspace, elsewhere, foreign_names, module::if_missing, problem::settle, respelled::respelled, source,
-    vocabulary::Builtin,
+    Workspace, foreign_names, module::if_missing, problem::settle, respelled::respelled, source,
+    undefined_name, vocabulary::Builtin,
 };
 
 /// How the message begins about a module that is not there.
@@ -47,12 +47,12 @@ pub async fn missing_module(
     let entry = listing.and_then(|listing| listing.get(name));
     let has_file = matches!(entry, Some(Entry::File | Entry::Symlink));
     // A name in a root module that has no targets file may be that of another module, or of a target there.
-    let (elsewhere, other_module) = match module.is_empty() && !name.is_empty() {
+    let (suggestion, other_module) = match module.is_empty() && !name.is_empty() {
         true => {
-            let meant = elsewhere::meant(workspace, cx, named).await.map(|meant| meant.written);
-            (meant, elsewhere::of_module(workspace, cx, named).await)
+            let meant = undefined_name::suggested(workspace, cx, named).await.map(|meant| meant.written);
+            (meant, undefined_name::if_module(workspace, cx, named).await)
         }
-        false if is_absent => (elsewhere::in_module_of_that_name(workspace, cx, named).await, None),
+        false if is_absent => (undefined_name::in_similar_module(workspace, cx, named).await, None),
         false => (None, None),
     };
     if_missing(failure, file, |mut problem, meant| {
@@ -63,8 +63,8 @@ pub async fn missing_module(
                 return Diagnostic { message: absent.message, notes: absent.notes, ..problem };
             }
             problem.message = NO_TARGETS_FILE.to_owned();
-            if elsewhere.is_some() {
-                return problem.suggest(elsewhere.clone());
+            if suggestion.is_some() {
+                return problem.suggest(suggestion.clone());
             }
             if let Some(help) = &other_module {
                 return problem.help(help.clone());
@@ -94,7 +94,7 @@ pub async fn missing_module(
                 problem.help(format!("directory {module} is there; a file {path} would make it a module"))
             }
             (false, false) => {
-                problem.note(format!("there is no directory {module}")).suggest(elsewhere.clone())
+                problem.note(format!("there is no directory {module}")).suggest(suggestion.clone())
             }
         }
     })

@@ -177,8 +177,7 @@ pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<Named
 /// Why the value is not a name.
 pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget, NameError> {
     let named = match value {
-        // A string is always a name of the module at hand, whatever it contains: there is no syntax
-        // within names.
+        // A string is always a name in the current module, whatever it contains: there is no syntax within names.
         Value::String(name) => Ok(NamedTarget::new(context.repository.clone(), context.module, name.clone())),
         // A value of an expression: it was resolved where it was written.
         Value::Name(EntityName::Named(named)) => Ok(named.clone()),
@@ -211,7 +210,7 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
         }
         (_, 3, Some(reference)) => {
             let is_here = match &words[1] {
-                // Null, "." and the name of the module itself say the same, as in the reference.
+                // `null`, "." and the name of the current module are equivalent, as in the reference.
                 Value::Null => true,
                 Value::String(module) => module.as_str() == "." || module.as_str() == context.module,
                 _ => false,
@@ -247,7 +246,8 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
 
 const NO_FORM: NameProblem = NameProblem::NoForm { suggestion: None };
 
-/// The name of another repository that three words seem to be, which lack the mark `"@"` or the module.
+/// The suggestion for three words that seem to name a target of another repository: without the mark `"@"`, or without the
+/// module.
 fn with_repository(words: &[&str], context: NameContext<'_>) -> Option<String> {
     let bindings = &context.repositories.repositories.get(context.repository)?.bindings;
     let (local, module, name) = match words {
@@ -259,7 +259,7 @@ fn with_repository(words: &[&str], context: NameContext<'_>) -> Option<String> {
     bindings.contains_key(local).then(|| quoted_list(&["@", local, module, name]))
 }
 
-/// What to say about a name of a repository that is not bound: the name that was probably meant, or what there is.
+/// The error about an unbound local name of a repository, with the name that was probably meant or the existing bindings.
 fn unbound(local: &str, module: &str, name: &str, context: NameContext<'_>) -> NameProblem {
     let NameContext { repositories, repository, .. } = context;
     let bindings = repositories.repositories.get(repository).map(|repository| &repository.bindings);

@@ -63,7 +63,8 @@ pub fn below(fail: Fail, line: impl FnOnce() -> String) -> Fail {
     }
 }
 
-/// The failure of something that the reference does once, with a name that nothing else has.
+/// Marks the failure of something that the reference evaluates only once, and that several dependents share
+/// ([`Diagnostic::once`]). `name` identifies it.
 pub(crate) fn once(fail: Fail, name: impl FnOnce() -> String) -> Fail {
     match fail.downcast_ref::<Problem>() {
         Some(Problem(diagnostics)) if diagnostics.is_unsettled() => {

@@ -27,7 +27,7 @@ impl Key for RepositoryName {
     }
 }
 
-/// Has the keys of repositories; `None` for one whose content is not fixed.
+/// Provides the keys of repositories; `None` for a repository that is not content-fixed.
 pub struct RepositoryKeyRule {
     workspace: Arc<Workspace>,
     // Locks that are set once: rules are called from all threads, and both values follow from the configuration

@@ -1,4 +1,6 @@
-//! User-defined rules and the expressions they import, compiled once.
+//! User-defined rules and the expressions they import, compiled once for all targets that use them.
+//!
+//! Their hashes cover what can change a target, and not documentation: editing a `doc` entry invalidates no target.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -277,8 +279,8 @@ impl ExpressionRule {
             };
             return Err(fail(problem.reference(reference).at(entry.location(None))));
         };
-        // Not of the name: two functions that are defined alike are the same, and what calls them is not invalidated
-        // by a move.
+        // Without the name: functions with equal definitions are interchangeable, so moving one does not invalidate its
+        // callers.
         let closure = closure(&entry, &["vars", "expression"], &imports);
         let body = Expr::compile_at(body, entry.path().key("expression"));
         Ok(Arc::new(Function { vars, imports, body, closure }))
@@ -462,8 +464,8 @@ fn anonymous_field(
             );
             fail(why.of_json(rule_json).below(&step).at(Location::value(entry.label().clone(), path)))
         })?;
-        // Resolved here: anonymous targets carry the map into other repositories, where the words would mean
-        // something else.
+        // Resolved here: anonymous targets carry the map into other repositories, where the same words would name other
+        // rules.
         rule_map.push((Str::from(node_type), Value::Name(rule.into())));
     }
     Ok(AnonymousField {
@@ -503,8 +505,8 @@ fn warnings(rule: &UserRule) -> Diagnostics {
     found.extend(without_nodes(rule));
     let expressions = rule.transitions.values().chain([&rule.expression]);
     found.extend(expressions.flat_map(|expr| misspelt::warnings(expr, &rule.config_vars)));
-    // Each function once, however many imports lead to it.
-    // By address: a function that is imported twice is one object, as its task has one value.
+    // Each function once, however many imports lead to it; compared by address, as the task of a function has one value,
+    // which all importers share.
     let mut seen: Vec<*const Function> = Vec::new();
     let mut pending: Vec<&Arc<Function>> = rule.imports.values().collect();
     while let Some(function) = pending.pop() {

@@ -12,9 +12,9 @@ use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
 use crate::{
-    AnalysedTarget, DefinitionNames, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, elsewhere,
-    fnmatch,
+    AnalysedTarget, DefinitionNames, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch,
     problem::{below, fail, settle},
+    undefined_name,
 };
 
 // A source depends on no variable, so one result serves all configurations.
@@ -208,8 +208,8 @@ pub(crate) async fn implicit(
     match found {
         Ok(found) => Ok(found),
         Err(failure) => {
-            let meant = elsewhere::meant(workspace, cx, named).await;
-            let module = elsewhere::of_module(workspace, cx, named).await;
+            let meant = undefined_name::suggested(workspace, cx, named).await;
+            let module = undefined_name::if_module(workspace, cx, named).await;
             let is_same = meant.as_ref().is_some_and(|meant| meant.is_same);
             let meant = meant.map(|meant| meant.written);
             let failure = settle(failure, |mut problem| {

@@ -24,8 +24,8 @@ pub trait TargetCache: Send + Sync {
     /// The text of an entry.
     fn text(&self, entry: &ObjectInfo) -> Option<Vec<u8>>;
 
-    /// The entry under a key cannot be used.
-    fn is_damaged(&self, key: &CacheKey, why: &str);
+    /// Called if the entry under a key cannot be used.
+    fn report_damaged(&self, key: &CacheKey, why: &str);
 }
 
 /// No cache: nothing is found.
@@ -40,7 +40,7 @@ impl TargetCache for NoTargetCache {
         None
     }
 
-    fn is_damaged(&self, _: &CacheKey, _: &str) {}
+    fn report_damaged(&self, _: &CacheKey, _: &str) {}
 }
 
 /// The key of an export target: the digest of a text with all that determines its result.
@@ -103,7 +103,7 @@ pub struct CacheEntry {
 /// Looks up entries of the target-level cache.
 pub struct CacheEntryRule(pub Arc<dyn TargetCache>);
 
-/// No text has this hash: SHA-256 is never zero in practice.
+/// The hash of a lookup without a result. No entry has it: SHA-256 is never zero in practice.
 fn absent() -> Hash {
     Hash::from(0)
 }
@@ -132,16 +132,16 @@ impl Rule for CacheEntryRule {
     }
 
     async fn value(&self, key: &CacheKey, cx: Cx) -> Result<Option<Arc<CacheEntry>>, Fail> {
-        // Empty: the hash alone is compared, and a witness there has to be.
+        // Empty, since `agrees` compares the hash alone; but set, since without a witness `agrees` is not called.
         cx.witness(Vec::new());
         let Some(object) = self.0.entry(key) else { return Ok(None) };
         let text = self.0.text(&object).ok_or_else(|| "the file with its result is damaged".to_owned());
         match text.and_then(|text| read_entry(&text)) {
             Ok(target) => Ok(Some(Arc::new(CacheEntry { object, target }))),
             Err(why) => {
-                // As if there were none. The hash is that of an absent entry, so later builds look again until it is
-                // replaced.
-                self.0.is_damaged(key, &why);
+                // A damaged entry counts as absent, with the hash of an absent one: each later build looks it up again
+                // until it is replaced.
+                self.0.report_damaged(key, &why);
                 Ok(None)
             }
         }

@@ -75,7 +75,7 @@ impl Layout {
                 self.warnings.push(Warning::Duplicate { name: shown(&path.join(&b'/')) });
                 Ok(())
             }
-            // The message names the entry that is no directory; the error has only the whole path.
+            // The message names the entry that is not a directory; the error has only the whole path.
             Err(taut_git::Error::Path { fault: PathFault::Below(_) | PathFault::BelowSubmodule, .. }) => {
                 let above = (1..path.len()).find(|&length| {
                     matches!(self.tree.get(&path[..length]), Some(Node::Object(_) | Node::Submodule(_)))

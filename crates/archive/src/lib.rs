@@ -68,7 +68,7 @@ impl std::fmt::Display for Warning {
 ///
 /// # Errors
 /// The archive is truncated, corrupt, encrypted or of an unknown format; an entry has a name that leads out of the
-/// archive, or is no file, directory or link; it exceeds `limits`; the sink fails. The sink may have been given a part
+/// archive, or is not a file, directory or link; it exceeds `limits`; the sink fails. The sink may have been given a part
 /// then, which the caller drops.
 pub fn read(
     source: &mut (impl Read + Seek),

@@ -14,9 +14,11 @@ use crate::{Error, Fault, Limits, Result, Unpacked, error::store, layout::Layout
 const MAGIC: &[u8] = b"7z\xbc\xaf\x27\x1c";
 
 /// How much memory a decoder may need, in KiB.
+// The archive chooses the size of the dictionary, up to 4 GiB; the presets of 7-Zip need much less than this.
 const MAX_MEMORY: usize = 1 << 20;
 
 /// The largest target of a symbolic link in bytes.
+// It is held in memory, and the archive chooses its size; systems take 4 KiB at most.
 const MAX_TARGET: u64 = 1 << 16;
 
 fn corrupt(error: &io::Error) -> Error {
@@ -96,8 +98,8 @@ fn fault(error: &sevenz_rust2::Error) -> Error {
     })
 }
 
-/// The name of a method: the library has one, or the bytes of its id as a list of numbers, where documentation has them in
-/// hexadecimal.
+/// The name of a compression method. For a method that the library does not know it gives a list of decimal numbers, the
+/// bytes of its id: these are shown in hexadecimal, as in the documentation of 7-Zip.
 fn method_name(method: &str) -> String {
     let list = method.strip_prefix('[').and_then(|list| list.strip_suffix(']'));
     let bytes = list.and_then(|list| list.split(", ").map(|byte| byte.parse::<u8>().ok()).collect());

@@ -15,7 +15,7 @@ impl Header {
     pub(crate) fn parse(block: &[u8; BLOCK]) -> Option<Header> {
         let mut header = tar::Header::new_old();
         header.as_mut_bytes().copy_from_slice(block);
-        // A checksum that is no number is a wrong one: the block is no header.
+        // A checksum that is not a number is a wrong one: the block is not a header.
         let written = header.cksum().ok()?;
         // The checksum counts its own field as blanks. Old implementations summed signed bytes.
         let bytes = || block[..148].iter().chain(b"        ").chain(&block[156..]);
@@ -48,7 +48,7 @@ impl Header {
         self.0.entry_size().map_err(|_| "the size of an entry is no number")
     }
 
-    /// Whether any user may execute it. A mode that is no number counts as none.
+    /// Whether any user may execute it. A mode that is not a number counts as none.
     pub(crate) fn is_executable(&self) -> bool {
         self.0.mode().is_ok_and(|mode| mode & 0o111 != 0)
     }

@@ -90,7 +90,7 @@ impl Archive<'_> {
             }
             let Some(header) = Header::parse(&block) else {
                 let is_first = !self.has_entries && extended.name.is_none();
-                // Of an archive whose first header is damaged, the magic number shows what it is meant to be.
+                // The magic number distinguishes a tar archive with a damaged first header from a file of another format.
                 let fault = if is_first && !has_magic(&block) {
                     Error::new(Fault::UnknownFormat)
                 } else {
@@ -107,7 +107,8 @@ impl Archive<'_> {
                 b'g' => {
                     let mut global = Extended::default();
                     global.add_pax(&self.extended(size)?)?;
-                    // Of the records of a global header, which are for all entries, none that are in use matter here.
+                    // The global records that occur in practice (comments, times) are not used here. These three could
+                    // not hold for all entries.
                     if global.name.is_some() || global.link.is_some() || global.size.is_some() {
                         return Err(malformed(
                             "a global pax header gives all entries one name, target or size",
@@ -116,7 +117,7 @@ impl Archive<'_> {
                 }
                 b'L' => extended.name = Some(until_null(self.extended(size)?)),
                 b'K' => extended.link = Some(until_null(self.extended(size)?)),
-                // Records are about the next entry only.
+                // The records apply to the next entry only.
                 _ => self.entry(&header, size, std::mem::take(&mut extended))?,
             }
         }
@@ -185,7 +186,7 @@ impl Archive<'_> {
             _ => self.sink.blob_from(size, &mut content),
         };
         let hash = hash.map_err(|error| store(name, error))?;
-        // What the map does not use is skipped: the next header follows the size that the header says.
+        // Bytes that the map does not use are skipped: the next header follows after the size given in this one.
         let left = content.limit();
         self.skip_exactly(left).map_err(at)?;
         self.pad(size).map_err(at)?;
@@ -224,7 +225,7 @@ impl Archive<'_> {
         Ok(Some(block))
     }
 
-    /// What a header is about that describes the next one.
+    /// The content of a header that describes the next one: a long name, or pax records.
     fn extended(&mut self, size: u64) -> Result<Vec<u8>> {
         if size > MAX_EXTENDED {
             return Err(malformed("a header for a long name or for pax records is too large"));
@@ -240,7 +241,7 @@ impl Archive<'_> {
         self.pad(size)
     }
 
-    /// Skips what fills the last block of a content.
+    /// Skips the padding of the last block of an entry.
     fn pad(&mut self, size: u64) -> Result<()> {
         // Modulo a power of two, so the wrapped negation is the distance to the next multiple.
         self.skip_exactly(size.wrapping_neg() % BLOCK as u64)
@@ -251,8 +252,8 @@ impl Archive<'_> {
         if skipped < size { Err(malformed("it ends inside an entry")) } else { Ok(()) }
     }
 
-    /// Reads what follows the end, so that the checksum of the compression is verified. What has no entries and is not
-    /// all zeros is no tar archive.
+    /// Reads to the end of the file, so that the checksum of the compression is verified. A file without entries is a tar
+    /// archive only if it consists of zeros.
     fn drain(&mut self) -> Result<()> {
         let mut buffer = vec![0; 1 << 16];
         loop {

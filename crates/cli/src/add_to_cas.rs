@@ -40,7 +40,7 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
         return exit;
     }
     let Some(store) = open_store(name, &options.stores, log) else { return Exit::Environment };
-    // A slash at the end does not make a link what it points to.
+    // `link/` is the link itself, not what it points to: `components` drops the slash.
     let location: PathBuf = options.location.components().collect();
     let location = std::path::absolute(&location).unwrap_or(location);
     let followed = if options.follow_symlinks {
@@ -49,14 +49,14 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
         Ok(location.clone())
     };
     let is_directory = |location: &Path| Named::lstat(location).is_ok_and(|found| found.is_dir());
-    // Taut can name trees in compatible mode, too; under the name of the reference it refuses them like that.
+    // The reference cannot store trees in compatible mode; taut can, so only the name `just` refuses them.
     if options.stores.server.compatible && name == Name::Just && followed.as_deref().is_ok_and(is_directory) {
         log.say(Level::Error, "Storing of trees only supported in native mode");
         return Exit::Environment;
     }
     if name == Name::Just {
-        // The reference's store has this text whatever it is used for, and its scripts count objects. What is wrong with the store
-        // is reported with the object.
+        // The reference stores this description of its backend in each call, and its test scripts count the objects of
+        // the store. Errors are ignored: the same error of the store is reported with the object.
         let at =
             Backend { address: options.stores.server.remote_execution_address.clone(), ..Backend::default() };
         let _ = store.put_blob(backend_description(&[], &at).as_bytes(), false);
@@ -90,7 +90,7 @@ fn not_followed(location: &Path) -> AddError {
 fn sent(store: &Store, object: &ObjectInfo, options: &AddToCas, log: &Log) -> Result<(), Exit> {
     let Some(server) = server_of_objects(&options.stores, store, log)? else { return Ok(()) };
     let sent = send(store, &server, object);
-    // Before the result is looked at: what was sent, if only in part, need not be sent again.
+    // Also after a failure: the objects that have arrived at the server need not be sent again.
     if let Err(error) = store.save_server_objects() {
         log.say(Level::Warn, error.to_string());
     }

@@ -1,4 +1,5 @@
-//! `analyse`: what a target is, and the dumps.
+//! `analyse`: analyses a target and shows its artifacts, runfiles and provides, or those of one action's inputs; writes
+//! the dumps. No action runs.
 
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     roots.with_lost_made_again(&interruption, || analyse(name, o, log, reporting, &interruption, &roots))
 }
 
-/// Analyses the request once. `None`: something of its roots is lost that can be made again.
+/// Analyses the request once. `None`: a part of its roots is lost, and can be restored before another attempt.
 fn analyse(
     name: Name,
     o: &Analyse,
@@ -88,7 +89,7 @@ fn analyse(
         return Ok(None);
     }
     let analysed = analysed.map_err(|problems| failed(&problems))?;
-    // The analysis of all targets is only loaded for what needs it: for a null analysis it is most of the time.
+    // The analysis of all targets is loaded only if it is needed: loading takes most of the time of a null analysis.
     let needs_all = o.analysis.request_action_input.is_some() || o.dumps.any() || o.graph.any();
     let mut whole = match needs_all {
         true => Some(analyser.whole_analysis(&request).map_err(|problems| failed(&problems))?),

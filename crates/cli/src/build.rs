@@ -156,7 +156,7 @@ impl Pass for RunningCall<'_> {
             findings::report_warnings(analysed, request, log);
             findings::warn_of_unused_variables(analysed, request, &o.analysis, log);
         } else {
-            self.open.messages.has_known_warnings(findings::count_warnings(
+            self.open.messages.note_known_warnings(findings::count_warnings(
                 analysed,
                 request,
                 &o.analysis,

@@ -124,7 +124,7 @@ fn questions(
     let mut alone = unresolved.word_by_word().into_iter();
     // A word in brackets is several.
     if alone.len() != 1 {
-        // One of several words may be no target, but the path of a result.
+        // One of several words may be the path of a result instead of a target.
         let is_one_name = match analyser.request(unresolved) {
             Ok(request) if request.targets.iter().len() == 1 => Some(request),
             Err(error) if alone.len() == 0 => return Err(error),

@@ -229,7 +229,7 @@ pub(crate) trait BuildMessages: Sink {
     fn analysed(&self, found: &AnalysisOutcome<'_>);
 
     /// This many warnings of analysis were shown by an earlier call, and are not shown again.
-    fn has_known_warnings(&self, _number: usize) {}
+    fn note_known_warnings(&self, _number: usize) {}
 
     /// Execution is about to begin. `name`: the request, as the reference shows it. `input_of`: the action whose inputs are
     /// requested instead.

@@ -166,8 +166,8 @@ struct WatchState {
 }
 
 impl WatchState {
-    /// Of paths that changed, those worth naming: not the temporary files of editors, which are gone by now and which
-    /// nothing reads. If there are no others, all of them.
+    /// The changed paths that a message names: without the temporary files of editors, which no longer exist and were not
+    /// read. If all are of this kind, all of them.
     fn of_interest(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
         let is_of_interest =
             |path: &&PathBuf| self.leaves.is_file(path) || taut_sys::Named::lstat(path).is_ok();

@@ -180,7 +180,7 @@ fn an_action_touches_nothing_outside_on_kernels_without_openat2() {
     }
 }
 
-/// What an action does beside its directory is no reason for others to fail.
+/// What an action does beside its directory is not a reason for others to fail.
 #[test]
 fn files_that_an_action_leaves_beside_its_directory_do_not_affect_later_actions() {
     let decoy = Decoy::new();

@@ -86,7 +86,7 @@ fn assert_installed(out: &Path, numbers: &[u64; WIDTH]) {
     }
 }
 
-/// Every stored file is what its name says. Names that are no hashes are what a killed process
+/// Every stored file is what its name says. Names that are not hashes are what a killed process
 /// was writing; no process reads them.
 #[track_caller]
 fn assert_store_is_sound(build_root: &Path) {

@@ -454,7 +454,7 @@ fn a_call_that_is_interrupted_ends_its_log_and_one_that_is_killed_does_not() {
     eventually("it runs", || mark.exists());
     child.kill().unwrap();
     child.wait().unwrap();
-    // The incomplete log is no log of a call that ended.
+    // The incomplete log is not a log of a call that ended.
     let files = files(&workspace);
     let new: Vec<_> = files.iter().filter(|file| !before.contains(file)).collect();
     let [file] = new[..] else { panic!("{new:?}") };

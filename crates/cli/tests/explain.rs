@@ -75,7 +75,7 @@ fn a_chain_leads_from_an_action_to_the_changed_source() {
     has(&explained(&workspace, &["all"]), "was analysed for the first time");
     workspace.file("m/u.txt", "v w\n");
     build(&workspace, &[]);
-    // Calls that execute nothing are no builds to be explained.
+    // Calls that execute nothing are not builds to be explained.
     build(&workspace, &[]);
     has(
         &explained(&workspace, &["whisper"]),

@@ -1,7 +1,7 @@
 //! What stood in the way of a new user, each as a test: a value that was too large to be kept, a failed call that made
 //! `explain` forget, a relative home directory, failures that a script passed over, directories of actions in objects.
 //!
-//! Suggestions, outputs that are no files, dependencies that contribute nothing and a graph written to `-` are in
+//! Suggestions, outputs that are not files, dependencies that contribute nothing and a graph written to `-` are in
 //! `diagnostics/first_hour.md`; `-v` and `gc` are in `messages/build.md` and `messages/gc.md`.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 

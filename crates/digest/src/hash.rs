@@ -69,7 +69,7 @@ impl Hash {
     /// A hash from 40 or 64 hexadecimal digits, of either case.
     ///
     /// # Errors
-    /// The text has another length, or a character that is no hexadecimal digit.
+    /// The text has another length, or a character that is not a hexadecimal digit.
     pub fn from_hex(hex: &str) -> Result<Self, ParseHashError> {
         let digits = hex.as_bytes();
         if digits.len() != 40 && digits.len() != 64 {

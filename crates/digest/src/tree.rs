@@ -16,7 +16,7 @@ pub struct TreeEntry {
     pub object_type: ObjectType,
 }
 
-/// Why bytes are no tree.
+/// Why bytes are not a tree.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TreeError {
     /// The bytes end inside an entry.

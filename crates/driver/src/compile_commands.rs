@@ -53,7 +53,8 @@ pub struct CompileCommands {
     pub commands: BTreeSet<CompileCommand>,
     /// By the names of their directories.
     pub views: BTreeMap<String, View>,
-    /// The actions that may compile, but of which that is not known, or not all of it; each with a target that defines it.
+    /// The actions whose commands could not be read, or only in part, although they may compile something; each with a
+    /// target that defines it.
     pub partial: BTreeMap<Id, ConfiguredTarget>,
     /// Whether scripts of the workspace were read for it, which analysis does not depend on.
     pub read_scripts: bool,

@@ -174,7 +174,7 @@ impl TargetCache for Stored {
         self.cache.text(entry).ok()?
     }
 
-    fn is_damaged(&self, key: &CacheKey, why: &str) {
+    fn report_damaged(&self, key: &CacheKey, why: &str) {
         self.note(key, why);
     }
 }

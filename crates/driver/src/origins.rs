@@ -118,7 +118,8 @@ impl Origins {
         Some(Origin { target: Value::Name(target.name), subtask: 0, config })
     }
 
-    /// A named target that an anonymous one was made for: one that depends on it, or on an anonymous target that does.
+    /// A named target for which an anonymous one was made: it depends on that one, directly or through other anonymous
+    /// targets.
     pub fn named_dependent(&self, anonymous: &EntityName) -> Option<EntityName> {
         let whole = Closure::of(&self.0.build, &self.0.request).ok()?;
         let (mut seen, mut pending) = (HashSet::new(), vec![anonymous.clone()]);

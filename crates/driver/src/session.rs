@@ -358,7 +358,7 @@ impl Session {
         Ok(Results { artifacts: built, runfiles, actions: actions.len(), printed })
     }
 
-    /// The action that makes an artifact which could not be built; of a tree, that of the first thing in it that could not.
+    /// The action whose failure keeps an artifact from being built; for a tree, the action of its first such entry.
     fn maker(&self, artifact: &Artifact) -> Option<Id> {
         let mut artifact = artifact.clone();
         loop {
@@ -504,8 +504,8 @@ impl Session {
         Some(shared.take_traffic() + remote.unwrap_or_default())
     }
 
-    /// Sees to it that what was built is at the server that executes actions, if there is one: also sources and trees that no
-    /// action there has as inputs. What was noted to be there is not asked for.
+    /// Uploads the objects of the result that the executing server lacks, if there is one: also sources and trees, which may
+    /// not be the input of any action there. Objects that are recorded as present are not asked for.
     ///
     /// # Errors
     /// The server does not answer, or something is lost here.

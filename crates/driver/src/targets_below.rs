@@ -90,7 +90,7 @@ impl Rule for BelowRule {
     const NAME: &'static str = "targets below";
 
     fn policy(&self, _: &BelowKey) -> Policy {
-        // With the values: when one directory changes, those of the others are at hand.
+        // With the values: when one directory changes, those of the others are in memory.
         Policy::constructive(4)
     }
 

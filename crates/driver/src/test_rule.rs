@@ -270,7 +270,7 @@ impl RunningTest<'_> {
             let at_once = (MAX_AT_ONCE / self.test.shards.len().max(1) as u64).max(1);
             let mut worst = Verdict::Cached;
             let mut next = 0;
-            // What cannot be built, or was interrupted, would come to the same in further runs.
+            // What cannot be built, or was interrupted, would have the same result in further runs.
             while next < runs && weight(worst) < weight(Verdict::NotBuilt) {
                 let end = next.saturating_add(at_once).min(runs);
                 worst = worse(worst, self.runs_of(next..end, false).await);

@@ -367,7 +367,7 @@ fn a_root_may_be_a_failure() {
         assert_eq!(again.get::<Total<1>>(2).unwrap(), below(&[0, 1], &[3, 100]));
         assert_eq!(again.ran(), ["total(2)"]);
         drop(again);
-        // One that may go away is no state that is remembered; what lies below it is collected all the same.
+        // One that may go away is not a state that is remembered; what lies below it is collected all the same.
         world.lock().unwrap().gone = true;
         let engine = next();
         assert_eq!(build(&engine).get::<Total<1>>(0).unwrap(), below(&[0], &[]));

@@ -145,7 +145,7 @@ fn a_task_that_reads_no_configuration_runs_in_one_configuration_only() {
     let other = build(&engine);
     assert_eq!(other.get::<Target>(("xyz".to_owned(), 2)).unwrap(), (3, None));
     assert_eq!(targets(&other), ["target((\"xyz\", 2))"]);
-    // Now it reads the configuration, so that each has its own value. What was taken over is not valid any more.
+    // Now it reads the configuration, so that each has its own value. What was taken over is no longer valid.
     *world.lock().unwrap() = Content::Configured;
     assert_eq!(ask(&engine, 1), (101, ran(&[1])));
     assert_eq!(ask(&engine, 2), (102, ran(&[2])));

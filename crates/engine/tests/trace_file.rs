@@ -355,7 +355,7 @@ fn a_file_that_cannot_be_opened_costs_time_only() {
         let engine = rules().open_with(file.clone());
         assert_eq!(ask(&engine, 2), 4);
         assert_eq!(engine.file_problem(), Some(problem));
-        // What is no file is replaced; what cannot be read is left.
+        // What is not a file is replaced; what cannot be read is left.
         assert_eq!(engine.commit().is_ok(), kind == io::ErrorKind::InvalidData);
         file.memory().problem = None;
         engine.commit().unwrap();

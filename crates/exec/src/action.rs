@@ -74,7 +74,7 @@ impl ActionRule {
         let key = RunKey { digest, action: action_of_key, id: *id, inputs, limit, is_fresh, depfile };
         // From here on the action counts as begun, even if its result is cached.
         execution.events.begun(id, action);
-        // `call`, not `get`: the run is determined by its digest, so it is no dependency that could be found changed
+        // `call`, not `get`: the run is determined by its digest, so it is not a dependency that could be found changed
         // later.
         let ran = cx.call::<RunRule>(key.clone()).await?;
         execution.counters.processed_one(id);
@@ -129,7 +129,7 @@ impl Rule for ActionRule {
     }
 
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
-        // A definition that is gone is no internal error: the description may have changed since analysis, and the
+        // A definition that is gone is not an internal error: the description may have changed since analysis, and the
         // request is read again.
         let definition = self.0.definition(&cx, DefinitionKey::action(id)).await;
         let Some(action) = definition.as_deref().and_then(Definition::as_action) else {

@@ -1,10 +1,9 @@
 //! Dependency files in make syntax, as compilers write them.
 //!
-//! Only what compilers write is read: rules of targets and prerequisites. Anything else is refused, since a file that is
-//! read wrongly would leave out something that an action depends on. A file that is refused means that the action may have
-//! read all of its inputs.
+//! Only what compilers write is accepted: rules of targets and prerequisites. Other files are refused, since a name that is
+//! read wrongly would be a missing dependency. With a refused file, all inputs of the action count as read.
 
-/// Why a text is no dependency file, with the line. No message has it: all inputs count then.
+/// Why a text is not a dependency file, with the line. No message has it: all inputs count then.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Malformed {
     /// The line, from 1.
@@ -38,7 +37,7 @@ pub enum Unsupported {
     Comment,
     /// A control character.
     ControlCharacter,
-    /// Something of make that is no name: `|`, `;` or an assignment.
+    /// Something of make that is not a name: `|`, `;` or an assignment.
     MakeSyntax,
     /// A double colon.
     DoubleColon,

@@ -164,7 +164,7 @@ pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> ta
 impl Execution {
     /// A definition; `None` if none of that name is known.
     pub(crate) async fn definition(&self, cx: &Cx, name: DefinitionKey) -> Option<Arc<Definition>> {
-        // `call`, not `get`: a definition is determined by its name (a hash), so it is no dependency that could change.
+        // `call`, not `get`: a definition is determined by its name (a hash), so it is not a dependency that could change.
         cx.call::<Content<Definition>>(name.0).await.ok()
     }
 }

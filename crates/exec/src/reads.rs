@@ -179,7 +179,7 @@ impl Execution {
         Ok(())
     }
 
-    /// What is wrong with the depfile of an action that succeeded: it names what is no input.
+    /// What is wrong with the depfile of an action that succeeded: it names what is not an input.
     pub(crate) fn wrong_depfile(
         &self,
         names: &DepfileInputs<'_>,

@@ -211,7 +211,8 @@ pub struct SentObjects {
     pub bytes: u64,
 }
 
-/// Sends an object, with all that is below it, to the only server that is attached to the store, as far as it lacks that.
+/// Sends an object, with everything below it, to the only server attached to the store; what the server has already is
+/// not sent.
 ///
 /// # Errors
 /// What is wrong with the object or the server.
@@ -255,7 +256,7 @@ impl Reports {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_given(&self) {
+    fn note_given(&self) {
         // Each try starts anew: a server that was lost may have reported that the first one runs.
         *self.times() = (Instant::now(), None);
     }
@@ -388,7 +389,7 @@ impl RemoteExecutor {
             if repeats == 0 {
                 report(&endpoint.name, Step::Given);
             }
-            run.reports.is_given();
+            run.reports.note_given();
             let execute = Execute { action: run.executed, skips_cache };
             repeats += 1;
             let executed = endpoint.executor.execute(execute, run.reports.clone());

@@ -1,4 +1,4 @@
-//! Runs of actions, identified extensionally: by the digest of command and input contents.
+//! Runs of actions, identified by the digest of command and input contents: definitions of one digest share a run.
 
 use std::{collections::BTreeSet, future::Future, pin::Pin, sync::Arc};
 
@@ -13,15 +13,15 @@ use crate::{
     shared::StandardAction,
 };
 
-/// What is known of a run.
+/// A result that is known before a run.
 pub enum KnownResult {
-    /// What the action cache of the build root has.
+    /// Only the action cache of the build root can have one.
     Local,
     /// The result that a server has, if it has one.
     AtServer(Option<Box<RunResult>>),
 }
 
-/// What will be known of a run.
+/// A lookup of a [`KnownResult`].
 pub type KnownFuture<'e> = Pin<Box<dyn Future<Output = Result<KnownResult, Fail>> + Send + 'e>>;
 
 /// Runs one action whose result is not cached.
@@ -31,20 +31,20 @@ pub trait Executor: Send + Sync {
     /// read.
     ///
     /// # Errors
-    /// An error of the system, as made by [`Phase::failed`]; a command that fails is no error here.
+    /// An error of the system, as made by [`Phase::failed`]; a command that fails is not an error here.
     fn run<'e>(
         &'e self,
         key: &'e RunKey,
         names: Option<&'e DepfileInputs<'e>>,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>>;
 
-    /// The id of the server that executes an action, where results are kept then; `None` if it runs here, and its results belong
-    /// into the action cache of the build root, and into one that others use.
+    /// The id of the server that executes an action and keeps its result; `None` if the action runs here, and its result
+    /// is kept in the action cache of the build root and in the remote cache.
     fn server_of(&self, _action: &ActionDescription) -> Option<&str> {
         None
     }
 
-    /// Has a result that a server made kept there by what was read, for builds elsewhere.
+    /// Stores a result at the server that made it, under a key of the inputs that were read, for other builds.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -57,13 +57,13 @@ pub trait Executor: Send + Sync {
         Ok(())
     }
 
-    /// What is known of a run that is repeated for comparison. `names`: as for [`Executor::run`].
+    /// The earlier result of a run that is repeated for comparison. `names`: as for [`Executor::run`].
     fn known<'e>(&'e self, _key: &'e RunKey, _names: Option<&'e DepfileInputs<'e>>) -> KnownFuture<'e> {
         Box::pin(std::future::ready(Ok(KnownResult::Local)))
     }
 
-    /// Sees to it that what was built is at the server that executes, also what no action has as input. Waits; without effect if
-    /// there is no server.
+    /// Uploads those of the built objects that the executing server lacks, as what is not the input of an action may not be
+    /// there. Blocks until that is done; without effect if there is no server.
     ///
     /// # Errors
     /// The server does not answer, or something is lost here.
@@ -71,10 +71,10 @@ pub trait Executor: Send + Sync {
         Ok(())
     }
 
-    /// A build is over: what was executed is reported to the servers that keep that for others.
+    /// Called at the end of a build: reports what was executed to the servers that keep it for other builds.
     fn finish(&self) {}
 
-    /// What passed between this machine and others for it since this was called before; `None` if it is all local.
+    /// What was transferred from and to servers since the last call; `None` if no server is used.
     fn take_traffic(&self) -> Option<Traffic> {
         None
     }
@@ -98,8 +98,8 @@ impl Rule for RunRule {
     }
 
     async fn value(&self, key: &RunKey, _: Cx) -> Result<Arc<RunResult>, Fail> {
-        // Here and not only where the action is known to the engine: the first failure of a build is this one, also if all
-        // that waits for it is cancelled.
+        // The action is added to the failure here and not only in the task of the action: the first failure of a build is
+        // this one, even if all tasks that wait for it are cancelled.
         self.ran(key).await.map_err(|fail| fail_at(&key.id, &key.action, fail))
     }
 }
@@ -149,8 +149,9 @@ impl RunRule {
 
 /// Look-ups, first in the build root, then elsewhere.
 impl Execution {
-    /// Looks the result of a run up that is not cached here by its digest: by what was read, then in the remote cache. If
-    /// neither has one, returns how the action is described there, if there is a remote cache. The run has its depfile.
+    /// Looks up the result of a run whose digest the local action cache does not have: by the inputs that were read, then
+    /// in the remote cache. Without a result, returns the action as the remote cache describes it, if there is one. `key`
+    /// has the depfile ([`Execution::with_depfile`]).
     pub(crate) async fn look_further(
         &self,
         key: &RunKey,
@@ -162,12 +163,12 @@ impl Execution {
         let (None, Some(shared)) = (&local, &self.shared) else { return Ok((local, None)) };
         let (found, described) = shared.look_up(self, key, names).await.map_err(lookup)?;
         let Some(ran) = found else { return Ok((None, described)) };
-        // From now on it is like one of this machine; the other side has it already.
+        // Recorded as a local result, and not sent to the remote cache, which has it.
         self.record(key, names, &ran, None).map_err(|error| Phase::Recording.failed_in_store(error))?;
         Ok((Some(ran), None))
     }
 
-    /// Records the result of a successful run, also elsewhere if it is described for that.
+    /// Records the result of a successful run here, and in the remote cache if the action is described for it.
     pub(crate) fn record(
         &self,
         key: &RunKey,
@@ -186,11 +187,11 @@ impl Execution {
         }
     }
 
-    /// Has a run executed, whose depfile is known. The result of one that succeeded names what is wrong with its depfile. Also
-    /// if a server knew it: nothing has looked at the depfile there.
+    /// Executes a run; `key` has the depfile. The result of a successful run lists the faults of its depfile, also if the
+    /// server had it cached: servers do not read depfiles.
     ///
-    /// What servers execute is looked up here by what was read, and recorded so; for all other look-ups they have caches of
-    /// their own.
+    /// For an action that a server executes, results by the inputs that were read are looked up and recorded here; the
+    /// server has caches of its own for all other lookups.
     ///
     /// # Errors
     /// As for [`Executor::run`].
@@ -209,7 +210,7 @@ impl Execution {
             }
         }
         let mut ran = self.executor.run(key, kept).await?;
-        // Of a result by what was read, the depfile was read when that was recorded.
+        // A result by the inputs that were read needs no check: its depfile was read when it was recorded.
         if ran.is_success()
             && !ran.by_reads
             && let Some(names) = names
@@ -225,7 +226,7 @@ impl Execution {
         Ok(ran)
     }
 
-    /// The cached result of a run with these contents, or with these as far as they were read.
+    /// The cached result of a run with the same inputs, or with the same inputs among those that were read.
     pub(crate) fn known_result(
         &self,
         key: &RunKey,

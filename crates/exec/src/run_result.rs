@@ -21,7 +21,7 @@ pub struct RunKey {
     pub id: Id,
     /// The inputs by path, large directories as trees; all of them are in the store.
     pub inputs: Arc<[(Str, ObjectInfo)]>,
-    /// The time limit that is enforced, before scaling, in place of that of the executor. It is no part of the digest:
+    /// The time limit that is enforced, before scaling, in place of that of the executor. It is not part of the digest:
     /// a result is the same under every limit that it met.
     pub limit: Option<Duration>,
     /// Whether a result that is known elsewhere is of no use: the action is to run again.

@@ -5,7 +5,7 @@
 //! it is like any other, in the store and in the local action cache. Results of actions that ran here are stored in a
 //! thread of its own (`upload`), so nothing waits for that but the end of the build.
 //!
-//! Whatever is wrong with the cache is no error of a build: the action runs. What went wrong is kept for one warning.
+//! Whatever is wrong with the cache is not an error of a build: the action runs. What went wrong is kept for one warning.
 
 mod executed;
 mod fetch;

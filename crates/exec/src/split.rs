@@ -3,7 +3,7 @@
 //! A thousand actions with two thousand headers would have two million dependencies, and build the same tree a thousand
 //! times. So a stage is split: a directory with many entries becomes a [`StageKey`], identified by its content,
 //! wherever it is and whatever action it is for. Entries that were split off do not count for the directory above, so a
-//! directory that contains little but large ones is no task. Equal contents are always split in the same way.
+//! directory that contains little but large ones is not split off. Equal contents are always split in the same way.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ const MIN_TASK_ENTRIES: usize = 16;
 /// Splits a stage: paths to artifacts.
 ///
 /// # Errors
-/// The path of a value that is no artifact.
+/// The path of a value that is not an artifact.
 pub(crate) fn split(stage: &Map) -> Result<Parts, Str> {
     let mut all = Vec::with_capacity(stage.len());
     for (path, value) in stage.iter() {

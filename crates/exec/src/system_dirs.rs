@@ -1,4 +1,4 @@
-//! Which files a depfile may name although they are no inputs: those of the system and of the tool chain.
+//! Which files a depfile may name although they are not inputs: those of the system and of the tool chain.
 //!
 //! Compilers report the headers of the C library, their own ones, and those of installed libraries. An edit of one of these
 //! is not noticed, as no tool of this kind notices it; so which directories that holds for is a list, and every other file
@@ -43,7 +43,7 @@ pub(crate) struct SystemDirs<'a> {
 }
 
 impl<'a> SystemDirs<'a> {
-    /// `lists`: the contents of the inputs that are lists. Lines that are no absolute paths are ignored.
+    /// `lists`: the contents of the inputs that are lists. Lines that are not absolute paths are ignored.
     pub(crate) fn new(lists: &[Vec<u8>], sources: &'a dyn Sources) -> SystemDirs<'a> {
         let lines = lists.iter().flat_map(|list| list.split(|byte| *byte == b'\n'));
         let named = lines.map(|line| Path::new(OsStr::from_bytes(line))).filter(|path| path.is_absolute());

@@ -123,9 +123,9 @@ constructs! {
     CallExpression "CALL_EXPRESSION" [] Rule | Transition,
 }
 
-/// The special forms, some of whose parts are literal, with all their parts.
-// They are compiled into operations of their own (`Op`): parts of them are literal, or evaluated
-// only in some cases.
+/// The special forms, with all their parts.
+// They are not in the table, but compiled into operations of their own (`Op`): some of their parts are literal, or
+// evaluated only in some cases.
 pub(crate) const SPECIAL_FORMS: [(&str, &[&str]); 8] = [
     ("var", &["name", "default"]),
     ("'", &["$1"]),
@@ -137,8 +137,8 @@ pub(crate) const SPECIAL_FORMS: [(&str, &[&str]); 8] = [
     ("env", &["vars"]),
 ];
 
-/// All values of `type`, with all parts of the construct of that name: sorted. Those that only occur within
-/// quasi-quotations are left out.
+/// The names of all constructs and special forms, as values of `type`, each with the keys of its parts; both sorted. Forms
+/// that occur only within quasi-quotations are left out.
 pub fn vocabulary() -> Vec<(&'static str, Vec<&'static str>)> {
     let constructs = Construct::ALL.iter().map(|construct| {
         let body: &[&str] = match construct {

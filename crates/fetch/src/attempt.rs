@@ -142,7 +142,7 @@ impl<'r, 'd> Transfer<'r, 'd> {
         self.validator =
             // A date is weaker than a tag, as it counts whole seconds; the hash at the end decides in any case.
             tag.or_else(|| header("last-modified")).filter(|_| accepts_ranges).map(str::to_owned);
-        // A length that is no number counts as none: the stream then ends where the connection does.
+        // A length that is not a number counts as none: the stream then ends where the connection does.
         let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
         let total = length.map(|length| self.bytes.saturating_add(length));
         // The library's own limit is for bodies that are held in memory; `receive` has that of the options.

@@ -1,4 +1,6 @@
-//! The hashes that a content must have.
+//! Verifies a download against the checksums and the id that its description gives.
+//!
+//! One pass over the file computes all hashes, since archives are large.
 
 use std::{
     fs,
@@ -12,7 +14,7 @@ use taut_sys::{fault, in_words};
 
 use crate::Cause;
 
-/// The hashes that a content must have; those that are absent are not checked.
+/// The hashes that a download must have; those that are absent are not checked.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Expected {
     /// Its id as a git blob: `content` of a description.

@@ -54,7 +54,7 @@ impl Client {
             .http_status_as_error(false)
             .timeout_connect(Some(options.connect_timeout))
             .timeout_recv_response(Some(options.stall_timeout))
-            // No limit for a whole transfer: a large archive over a slow line is no fault as long as bytes come.
+            // No limit for a whole transfer: a large archive over a slow line is not a fault as long as bytes come.
             .timeout_per_read(Some(options.stall_timeout))
             .build();
         let connector = ()

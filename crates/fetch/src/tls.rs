@@ -195,7 +195,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let below: Box<dyn Transport> = Box::new(transport);
         let mut below = TransportAdapter::new(below, details.current_time.clone());
         below.set_timeout(details.timeout);
-        // Here, not with the first request: what is wrong with a certificate is no fault of the request.
+        // Here, not with the first request: what is wrong with a certificate is not a fault of the request.
         connection.complete_io(&mut below)?;
         let buffers =
             LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());

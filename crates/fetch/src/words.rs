@@ -71,7 +71,7 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
     }
 }
 
-/// That what a server redirects to is no URL; `what`: as much of it as is known.
+/// That what a server redirects to is not a URL; `what`: as much of it as is known.
 fn no_redirection(what: &str) -> String {
     // The server may send something long.
     const MAX_SHOWN: usize = 100;

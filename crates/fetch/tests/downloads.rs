@@ -532,7 +532,7 @@ fn causes_are_in_plain_words() {
         text.starts_with("the server's answer is not HTTP; is the port that of another service"),
         "{text}"
     );
-    // It answers to the first bytes of TLS, which are no request.
+    // It answers to the first bytes of TLS, which are not a request.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://127.0.0.1:{}/a", listener.local_addr().unwrap().port());
     std::thread::spawn(move || {

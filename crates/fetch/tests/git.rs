@@ -332,7 +332,7 @@ fn the_next_mirror_is_used_and_errors_list_all() {
     let commit = id("0123456789012345678901234567890123456789");
     let cause = case.cause(upstream.url(), commit, Some("main"));
     assert_eq!(cause.to_string(), format!("it does not contain commit {} in branch main", commit.to_hex()));
-    // An id of something that is no commit, and a URL that looks like an option.
+    // An id of something that is not a commit, and a URL that looks like an option.
     let cause = case.cause(upstream.url(), upstream.tree(&upstream.commits[0]), Some("main"));
     assert!(cause.to_string().contains("it is a tree, not a commit"), "{cause}");
     let marker = case.top.path().join("marker");

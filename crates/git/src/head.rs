@@ -26,8 +26,8 @@ pub struct Enclosing {
 /// The repository that a directory is part of.
 ///
 /// # Errors
-/// A directory upwards has a file `.git` that leads nowhere by its form. As for git, one that leads to a directory which is no
-/// repository, or any more, is passed over.
+/// A file `.git` in a directory upwards is malformed. As in git, a file that refers to a directory which is not a
+/// repository, or no longer one, is ignored.
 pub fn enclosing(directory: &Path) -> Result<Enclosing> {
     let mut found = Enclosing::default();
     for above in directory.ancestors() {

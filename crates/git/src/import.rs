@@ -27,7 +27,7 @@ pub enum SpecialFiles {
 /// it. `is_wanted` is asked for each entry of the top directory by its name.
 ///
 /// # Errors
-/// Something cannot be read, or is no file, directory or link.
+/// Something cannot be read, or is not a file, directory or link.
 pub fn import(
     top: &Dir,
     special: SpecialFiles,

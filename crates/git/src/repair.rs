@@ -44,7 +44,7 @@ impl Writer {
                     intact.object(object.kind, &object.content)?;
                 }
             }
-            // Before the others are written: theirs may be a pack of the same name. Without an index it is no pack to git.
+            // Before the others are written: theirs may be a pack of the same name. Without an index it is not a pack to git.
             for extension in [&b".idx"[..], b".rev", b".pack"] {
                 if_exists(self.packs().at(&of(extension)).remove_file()).map_err(unwritable)?;
             }

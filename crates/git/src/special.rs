@@ -293,7 +293,7 @@ impl Resolver<'_, '_, '_> {
         Ok(Lookup::Found(object))
     }
 
-    /// What a directory has under a name; `None` also if it is no directory.
+    /// What a directory has under a name; `None` also if it is not a directory.
     fn inside(&mut self, (hash, object_type): Object, name: &[u8]) -> Result<Option<Object>> {
         if object_type != Some(ObjectType::Tree) {
             return Ok(None);

@@ -60,7 +60,7 @@ impl TreeBuilder {
     /// Puts an object at a path, in place of what is there. Directories above it are made. Returns what was there.
     ///
     /// # Errors
-    /// [`Error::Path`]: a component is no name, or something above is no directory.
+    /// [`Error::Path`]: a component is not a name, or something above is not a directory.
     pub fn put<C: AsRef<[u8]>>(&mut self, path: &[C], entry: TreeEntry) -> Result<Option<Node>> {
         self.insert(path, Entry::Object(entry))
     }

@@ -150,7 +150,7 @@ fn write_file(top: &Dir, directory: &Dir, name: &str, content: &[u8]) -> taut_sy
     use std::io::Write;
 
     let (temporary, mut file) = Temporary::create(top, "tmp_file_")?;
-    // Synced before it has its name: if `HEAD` were empty after a crash, this would be no repository any more.
+    // Synced before it has its name: if `HEAD` were empty after a crash, this would no longer be a repository.
     let written = file.write_all(content).and_then(|()| file.sync_all());
     written.map_err(|error| temporary.error("write", error))?;
     temporary.rename_to(directory, name)

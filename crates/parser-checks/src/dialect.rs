@@ -16,7 +16,7 @@ pub(crate) fn dialect(bytes: &[u8]) {
     let blanked = blanked(bytes);
     match &extended {
         Ok(extended) => {
-            // A mark behind the first one is no white space.
+            // A mark behind the first one is not white space.
             let plain = Document::parse("file", blanked.clone());
             let plain = plain.unwrap_or_else(|error| panic!("{}: {error}", extended.text()));
             assert_same(extended, &plain);

@@ -166,7 +166,7 @@ impl Link {
         let attempt = async || {
             let call = async {
                 let mut request = Request::new(request.clone());
-                // The server gets the deadline, too, so that it does not go on when the answer is not wanted any more. A little
+                // The server gets the deadline, too, so that it does not go on when the answer is no longer wanted. A little
                 // more, so that it is noticed here that there was no answer, whatever the connection makes of it.
                 request.set_timeout(deadline + Duration::from_secs(1));
                 let codec = ProstCodec::<Q, A>::default();
@@ -305,10 +305,10 @@ pub(crate) fn is_transient(code: Code) -> bool {
 const WORDS_OF_PROXIES: [&str; 2] =
     ["while receiving response with status: ", "mapped from HTTP status code "];
 
-/// The status by HTTP, if a proxy answers in the place of the server: its page is no message.
+/// The status by HTTP, if a proxy answers in the place of the server: its page is not a message.
 pub(crate) fn status_of_proxy(status: &Status) -> Option<&str> {
     let message = status.message();
-    // With a page, which is no message of the protocol, and without.
+    // With a page, which is not a message of the protocol, and without.
     WORDS_OF_PROXIES.iter().find_map(|form| Some(message.split_once(form)?.1))
 }
 

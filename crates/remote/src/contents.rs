@@ -198,7 +198,7 @@ impl Contents {
             Some(done) => done,
         };
         if done.is_ok() {
-            receiver.has_chunks(&chunks);
+            receiver.note_chunks(&chunks);
         }
         done
     }
@@ -340,7 +340,7 @@ impl Contents {
         }
         chunks::splice(&self.link, &content.digest, chunks).await?;
         let chunks: Vec<Digest> = chunks.iter().map(|chunk| chunk.digest).collect();
-        content.source.has_chunks(&chunks);
+        content.source.note_chunks(&chunks);
         Ok(())
     }
 }
@@ -355,7 +355,7 @@ fn no_such_call(method: &Method) -> Error {
     Error::Final { call: method.name, why: "the server has no such method or instance".to_owned() }
 }
 
-/// Answers; a caller that does not wait any more is passed over.
+/// Answers; a caller that no longer waits is passed over.
 fn answer<I, T>(asked: BatchItem<I, Result<T>>, with: Result<T>) {
     // Ignored: the receiver is gone because its caller is, and the answer is of use to no other.
     let _ = asked.1.send(with);

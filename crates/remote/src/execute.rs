@@ -239,7 +239,7 @@ impl Execution<'_> {
                 next => next?,
             };
             let Some(operation) = operation else {
-                // The end of a stream without the end of the operation is no error in gRPC, but the API promises the
+                // The end of a stream without the end of the operation is not an error in gRPC, but the API promises the
                 // latter.
                 return Err(Status::unavailable("the stream ended before the action did").into());
             };
@@ -353,7 +353,7 @@ impl Execution<'_> {
     fn report(&mut self, operation: &Operation) {
         let metadata: Option<ExecuteOperationMetadata> =
             operation.metadata.as_ref().and_then(|any| any.get(EXECUTE_METADATA));
-        // `CACHE_CHECK` and `COMPLETED` are no stages that a display would tell apart from what comes next.
+        // `CACHE_CHECK` and `COMPLETED` are not stages that a display would tell apart from what comes next.
         let stage = match metadata.map(|metadata| metadata.stage) {
             Some(QUEUED) => Some(Stage::Queued),
             Some(EXECUTING) => Some(Stage::Running),
@@ -367,7 +367,7 @@ impl Execution<'_> {
     }
 
     fn done(&mut self, operation: Operation) -> std::result::Result<AttemptEnd, Failure> {
-        // Code 0 is success in gRPC: a status that is there may still be no error.
+        // Code 0 is success in gRPC: a status that is there may still mean success.
         if let Some(error) = operation.error.filter(|error| error.code != 0) {
             (self.operation, self.reported_in) = (None, Some(ReportedIn::Operation));
             return Err(failure(error));
@@ -403,7 +403,7 @@ impl Execution<'_> {
     }
 }
 
-/// Whether an operation that was waited for is not known any more. `is_first`: whether this is the first answer to the question
+/// Whether an operation that was waited for is no longer known. `is_first`: whether this is the first answer to the question
 /// for it.
 fn is_forgotten(status: &Status, is_first: bool) -> bool {
     match status.code() {

@@ -66,7 +66,7 @@ pub struct Patience {
     /// How long a server that has answered before is waited for when it cannot be reached, however many attempts that takes:
     /// it may be restarted.
     pub restart: Duration,
-    /// How long the stream of an execution has to last, so that its end is no failure in a row with those before.
+    /// How long the stream of an execution has to last, so that its end is not a failure in a row with those before.
     pub steady: Duration,
 }
 
@@ -177,7 +177,7 @@ impl Network {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move || {
             let work = work();
-            // A caller that does not wait any more is passed over.
+            // A caller that no longer waits is passed over.
             spawn_local(async move { drop(sender.send(work.await)) });
         });
         // If the thread is gone, so is the sender of the answer.

@@ -147,7 +147,7 @@ async fn pieces(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::re
         };
         // In small parts, so that `take` sees a stream that unpacks without end before memory is full of it.
         for part in piece.data.chunks(PACKED_BYTES) {
-            // What is no zstd is wrong, whatever was right before.
+            // What is not zstd is wrong, whatever was right before.
             let written = decoder.write_all(part).and_then(|()| decoder.flush());
             let unpacked = std::mem::take(&mut decoder.get_mut().0);
             progress.take(&unpacked)?;

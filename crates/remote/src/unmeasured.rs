@@ -52,7 +52,7 @@ impl Unmeasured {
         spawn_local(async move {
             // The semaphore is never closed.
             let _permit = streams.acquire().await;
-            // A caller that does not wait any more is passed over.
+            // A caller that no longer waits is passed over.
             let _ = sender.send(read(&link, &can, &digest, &receiver).await);
         });
         answer

@@ -1,21 +1,21 @@
-//! Digests as messages of the protocol have them, and the names of streams.
+//! Digests in messages of the protocol, and the resource names of `ByteStream`, in the forms that the API specifies.
 
 use taut_digest::{ContentHasher, Digest, Hash, HashFunction};
 use taut_proto as proto;
 
-/// As a message has it.
+/// A digest as a message.
 pub(crate) fn digest(digest: &Digest) -> proto::Digest {
-    // No content has 2^63 bytes.
+    // Saturating is harmless: no object has 2^63 bytes.
     proto::Digest { hash: digest.hash.to_hex(), size_bytes: i64::try_from(digest.size).unwrap_or(i64::MAX) }
 }
 
-/// From a message; `None` if it is neither a digest by SHA-256 nor one of the native protocol.
+/// A digest from a message; `None` if it is neither a digest by SHA-256 nor one of the native protocol.
 pub(crate) fn parse(message: &proto::Digest) -> Option<Digest> {
     let size = message.size_bytes.try_into().ok()?;
     Some(Digest { hash: Hash::from_protocol_hex(&message.hash)?, size })
 }
 
-/// Whether the size of a content is not known: entries of git trees have none, nor have objects that people name by their hash.
+/// Whether the size is not known: entries of git trees have none, nor have objects that a user names by their hash.
 pub(crate) fn is_unmeasured(digest: &Digest) -> bool {
     // The empty content is the only one whose size is known to be 0; any other name with size 0 lacks its size.
     digest.size == 0 && !is_name_of(digest, b"")
@@ -28,7 +28,7 @@ pub(crate) fn is_name_of(digest: &Digest, bytes: &[u8]) -> bool {
     is_right(digest, hasher)
 }
 
-/// What hashes the bytes of a content of known size.
+/// The hasher for an object of known size: its kind follows from the hash.
 pub(crate) fn hasher(digest: &Digest) -> ContentHasher {
     match digest.hash.untagged() {
         None => HashFunction::Sha256.blob_hasher(digest.size),
@@ -37,7 +37,7 @@ pub(crate) fn hasher(digest: &Digest) -> ContentHasher {
     }
 }
 
-/// Whether that has hashed what the name says.
+/// Whether the hasher has got the bytes that the digest names.
 pub(crate) fn is_right(digest: &Digest, hasher: ContentHasher) -> bool {
     // justbuild's native protocol has a byte in front of git's ids: 62 for a blob, 74 for a tree. The hash itself is of
     // the content alone.
@@ -45,7 +45,7 @@ pub(crate) fn is_right(digest: &Digest, hasher: ContentHasher) -> bool {
     hasher.finish() == wanted
 }
 
-/// Which form of a content a stream has.
+/// The encoding of the bytes of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form {
     Plain,
@@ -61,14 +61,14 @@ impl Form {
     }
 }
 
-/// The name of a content as a stream to be read.
+/// The resource name for reading an object.
 pub(crate) fn read_name(instance: &str, of: &Digest, form: Form) -> String {
     // `ByteStream` names: `{instance}/blobs/{hash}/{size}`, with `compressed-blobs/zstd` for compressed ones
     // (remote_execution.proto, above `ContentAddressableStorage`).
     format!("{}{}/{}/{}", prefix(instance), form.segment(), of.hash, of.size)
 }
 
-/// The name of a content as a stream to be written. `transfer`: chosen by the client for each.
+/// The resource name for writing an object. `transfer`: an id that the client chooses, another one for each transfer.
 pub(crate) fn write_name(instance: &str, of: &Digest, form: Form, transfer: &str) -> String {
     format!("{}uploads/{transfer}/{}/{}/{}", prefix(instance), form.segment(), of.hash, of.size)
 }

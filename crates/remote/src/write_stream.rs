@@ -128,7 +128,7 @@ async fn committed(link: &Link, content: &Content, transfer: &str) -> u64 {
     });
     // If the question fails, the stream begins anew, which is always right.
     let answer = asked.await.unwrap_or_default();
-    // A size of all, or of more, is no place to go on from: only the answer to a write says that a content is stored.
+    // A size of all, or of more, is not a place to go on from: only the answer to a write says that a content is stored.
     u64::try_from(answer.committed_size).ok().filter(|size| *size < content.digest.size).unwrap_or(0)
 }
 

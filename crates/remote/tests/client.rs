@@ -222,7 +222,7 @@ fn each_kind_of_fault_has_its_consequence() {
     }
 }
 
-/// It says that it is all, and it is asked often enough; that is no server that may be restarted, which is waited for.
+/// It says that it is all, and it is asked often enough; that is not a server that may be restarted, which is waited for.
 #[test]
 fn a_server_that_ends_streams_too_early_each_time_has_wrong_contents() {
     let bytes: Vec<u8> = incompressible(400_000);
@@ -431,7 +431,7 @@ impl Receiver for Having {
         self.here.lock().unwrap().get(digest).cloned()
     }
 
-    fn has_chunks(&self, chunks: &[Digest]) {
+    fn note_chunks(&self, chunks: &[Digest]) {
         *self.chunks.lock().unwrap() = chunks.to_vec();
     }
 }

@@ -25,7 +25,7 @@ impl Root {
     }
 }
 
-/// A repository but for its bindings: four roots and three file names, in the order of their keys.
+/// A repository without its bindings: four roots and three file names, in the order of their keys.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Base {
     roots: [[String; 2]; 4],
@@ -57,8 +57,8 @@ type Signature<'c> = (usize, Vec<(&'c Str, usize)>);
 
 /// Repositories with the same canonical description.
 struct Class {
-    /// The text of the description but for the bindings. A repository is in the description of each one that reaches it,
-    /// so in all there are more of these than repositories.
+    /// The text of the description without the bindings. Kept, since a repository is part of the description of each
+    /// repository that reaches it, and so is written many times.
     text: String,
     /// The local names as text, and the classes that they lead to, by name.
     bindings: Vec<(String, usize)>,
@@ -111,10 +111,9 @@ impl ContentFixed {
     pub fn of(config: &RepoConfig) -> ContentFixed {
         let bases = bases(config);
         let bindings = |name: &Str| config.repositories[name].bindings.iter();
-        // Classes are split until all members of each agree on the classes of their bindings.
-        // Partition refinement: start with what is equal by itself, and split by what is below. With n repositories
-        // at most n rounds of n log n; in practice as many rounds as the configuration is deep. (Hopcroft's algorithm
-        // is faster, and longer.)
+        // Partition refinement: the first classes are the repositories with equal roots and file names; a class is split
+        // until all its members agree on the classes of their bindings. With n repositories at most n rounds of n log n;
+        // in practice as many rounds as the longest chain of bindings. (Hopcroft's algorithm is faster, and longer.)
         let mut classes: HashMap<&Str, usize> = HashMap::new();
         let mut numbers: HashMap<&Base, usize> = HashMap::new();
         for (name, base) in &bases {
@@ -181,8 +180,8 @@ impl ContentFixed {
             .map(|(number, class)| (number.to_string(), &self.described[*class]))
             .collect();
         all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        // An estimate of quotes, indentation and numbers, so that the text is allocated once.
         let length =
-            // An estimate of quotes, indentation and numbers, so that the text is allocated once.
             all.iter().map(|(_, class)| class.text.len() + 40 + 40 * class.bindings.len()).sum::<usize>();
         let mut text = String::with_capacity(length + 4);
         text.push('{');
@@ -222,7 +221,7 @@ impl Obstacle {
         const ROOTS: [&str; 4] = ["workspace_root", "target_root", "rule_root", "expression_root"];
         let (name, _) = config.repositories.get_key_value(repository)?;
         let mut seen: HashSet<&Str> = HashSet::from([name]);
-        // Breadth first, so that the way that is shown is a shortest one.
+        // Breadth first, so that the chain of bindings that is shown is a shortest one.
         let mut pending = VecDeque::from([(name, Vec::new())]);
         while let Some((name, bindings)) = pending.pop_front() {
             let repository = config.repositories.get(name)?;

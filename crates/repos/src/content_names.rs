@@ -59,7 +59,7 @@ impl Roots {
         let known = |name| self.content_names.lock().ids.get(name).copied();
         let mut found = known(name);
         if found.is_none() && !self.content_names.lock().is_complete {
-            // Outside of the lock, too: two threads may both read all, and come to the same.
+            // Outside of the lock, too: two threads may both read all, and get the same result.
             self.read_all_files()?;
             self.content_names.lock().is_complete = true;
             found = known(name);

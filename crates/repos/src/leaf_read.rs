@@ -87,8 +87,7 @@ impl LeafRead<'_> {
             // The evidence belongs to what was read: a later change makes the next build read again.
             cx.witness(witness);
         }
-        // A root that answers has read; for one that has not, it is read here, with evidence that is older and so
-        // safe.
+        // If the root did not call `read`, it is called here. The evidence is older than the content then, which is safe.
         Ok((content.unwrap_or_else(read), is_steady))
     }
 

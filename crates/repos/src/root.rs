@@ -157,7 +157,7 @@ pub trait SourceRoot: Send + Sync {
         None
     }
 
-    /// Whether it is a tree that is named but known not to be here.
+    /// Whether it is a tree whose id is known, but which is not available on this machine.
     fn is_absent(&self) -> bool {
         false
     }
@@ -172,7 +172,7 @@ pub trait SourceRoot: Send + Sync {
         None
     }
 
-    /// Whether there is such a root at all. Called if something failed: a root is not looked at before it is needed.
+    /// Checks that the root exists. Called after a failure only, since roots are not accessed before they are needed.
     ///
     /// # Errors
     /// It does not exist; the error has the place in the configuration.
@@ -316,7 +316,7 @@ impl Roots {
     /// # Errors
     /// No root has it, and at least one cannot be read.
     pub fn object(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Vec<u8>>> {
-        // No id of git: those of its repositories are SHA-1.
+        // Git repositories have SHA-1 ids here; a longer hash is a name in the store.
         if hash.as_bytes().len() != 20 {
             return self.content_named(hash);
         }

@@ -64,7 +64,7 @@ impl Names {
     }
 }
 
-/// A text as a name that needs no quotes in a shell, is no path, and no option.
+/// A text as a name that needs no quotes in a shell, and is neither a path nor an option.
 fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_+-.".contains(c);
     let plain: String = text

@@ -67,7 +67,7 @@ fn shell(text: &str) -> Option<String> {
     matches!(name, "bash" | "dash" | "ksh" | "zsh" | "busybox").then(|| name.to_owned())
 }
 
-/// Why a script surely is no test as it is: it cannot pass, or does more than a test may.
+/// Why a script surely is not a test as it is: it cannot pass, or does more than a test may.
 fn obstacle(text: &str) -> Option<String> {
     if let Some(word) = outside(text) {
         return Some(format!(
@@ -154,7 +154,7 @@ fn argument_of_line(line: &str) -> Option<String> {
     None
 }
 
-/// A path that leads out of the directory in which a test runs, where nothing is that the test could need.
+/// A path that leads out of the directory in which a test runs: outside of it, the files of the project do not exist.
 fn outside(text: &str) -> Option<&str> {
     let lines = || text.lines().filter(|line| !line.trim_start().starts_with('#'));
     let words = || lines().flat_map(|line| line.split(|c| !is_of_path(c)));

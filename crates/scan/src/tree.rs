@@ -11,7 +11,7 @@ pub struct SourceFile {
     pub path: String,
     /// Whether it may be executed.
     pub is_executable: bool,
-    /// Its content; empty if [`is_read`](crate::is_read) denies that it is needed.
+    /// Its content; empty if it is not needed ([`is_read`](crate::is_read)).
     pub content: Vec<u8>,
 }
 

@@ -118,7 +118,7 @@ fn check(seed: u64) {
     let targets: BTreeMap<&str, Node<'_>> = document.root().entries().collect();
     let mut uses: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, target) in &targets {
-        // Files of these two names are no sources.
+        // Files of these two names are not sources.
         let is_group = matches!(*name, "default" | "tests");
         assert!(is_group || !paths.contains(*name), "{seed}: {name} is a file, too\n{text}");
         for field in ["srcs", "hdrs", "private hdrs", "main", "src", "data"] {

@@ -19,7 +19,7 @@ pub trait Source: Send + Sync {
 
     /// The content consists of these chunks, in this order: it was sent so, and later ones may have some in common with it.
     // Ignored unless an implementation can use it, here and in `Receiver`.
-    fn has_chunks(&self, _: &[Digest]) {}
+    fn note_chunks(&self, _: &[Digest]) {}
 }
 
 impl Source for Vec<u8> {
@@ -58,8 +58,7 @@ impl Content {
     /// It cannot be read, or has another size by now.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         let size = usize::try_from(self.digest.size).map_err(io::Error::other)?;
-        // All at once: the size is that of the digest, which says what is to come, and the caller knows that it is
-        // small.
+        // Allocated at once: the digest has the size, and the caller ensures that it is small.
         let (mut bytes, mut at) = (vec![0; size], 0);
         while at < size {
             match self.source.read_at(at as u64, &mut bytes[at..])? {
@@ -106,7 +105,7 @@ pub trait Receiver: Send + Sync {
     }
 
     /// The content that comes consists of these chunks, in this order.
-    fn has_chunks(&self, _: &[Digest]) {}
+    fn note_chunks(&self, _: &[Digest]) {}
 }
 
 /// Takes a content in memory.

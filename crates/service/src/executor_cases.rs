@@ -50,7 +50,7 @@ fn action(service: &impl Cas, command: &str, is_there: bool) -> Digest {
         output_paths: outputs,
         ..Command::default()
     };
-    // The empty directory: its encoding is no bytes in either form.
+    // The empty directory: its encoding is empty in either form.
     let inputs = put(service, Vec::new(), true);
     let command = command.encode_to_vec();
     let command = match is_there {

@@ -46,7 +46,7 @@ pub trait Cas: Send + Sync {
     // Owned arguments, here and below: an answer may outlive the call that asked for it.
     fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>>;
 
-    /// Gives contents, each to its receiver; one answer for each, in order. A receiver whose answer is no error has got
+    /// Gives contents, each to its receiver; one answer for each, in order. A receiver whose answer is not an error has got
     /// all bytes, and they match the digest.
     fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Answer<'_, Vec<Result<()>>>;
 

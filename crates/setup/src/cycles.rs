@@ -30,7 +30,7 @@ impl<'t> EndlessRoots<'t> {
             let (mut path, mut on_path) = (Vec::new(), BTreeMap::new());
             let mut at = first;
             let is_endless = loop {
-                // A root that is left out, or is no root of a root, needs nothing.
+                // A root that is left out, or is not a root of a root, needs nothing.
                 let Some((&name, &next)) = needs.get_key_value(at).filter(|_| !ending.contains(at)) else {
                     break false;
                 };

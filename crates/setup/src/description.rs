@@ -208,8 +208,8 @@ impl Description {
         Ok(entry)
     }
 
-    /// The error for a repository that is not described: where the description names it as the main one, or all that are
-    /// described. A caller that knows another place that names it sets that.
+    /// The error for a repository that is not described. Its place is where the description names the repository as the main
+    /// one, or else all repositories; a caller that knows where it is named sets another place.
     pub(crate) fn unknown(&self, name: &str) -> Problem {
         let root = self.document.root();
         let known = root.get("repositories");
@@ -296,7 +296,7 @@ impl Description {
                 let reference = format!("Config: Found cyclic dependency for repository {}", quoted(name));
                 return Err(Diagnostic::error(message).reference(reference).at(place(source)).into());
             }
-            // Here rather than in the next step, where the place that names it is no longer at hand.
+            // Here rather than in the next step, where the place that names it is no longer known.
             if self.repositories()?.get(next).is_none() {
                 let mut problem = self.unknown(next);
                 problem.location = Some(place(source));

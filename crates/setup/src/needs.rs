@@ -99,7 +99,7 @@ impl<'n> Needs<'n> {
             .collect()
     }
 
-    /// By node, a number that it shares with those that need it and that it needs, over any number of steps.
+    /// The strongly connected components: by node, the number of its component.
     fn components(&self) -> Vec<usize> {
         // Kosaraju: the order in which a search leaves the nodes, backwards, is one in which searches against the direction
         // enter each component by itself. On stacks of their own: chains are as long as the description makes them.

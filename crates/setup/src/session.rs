@@ -45,8 +45,8 @@ pub struct Options {
     pub keeps_unusable: bool,
     /// Whether repositories that are absent are set up as if they were not.
     pub fetch_absent: bool,
-    /// The call of the build tool that a set-up under the reference's name is for: with it, that a directory which is not
-    /// part of a git repository is imported gets a warning.
+    /// The call of the build tool that a set-up under the reference's name precedes. If it is set, importing a directory
+    /// that is not part of a git repository is a warning.
     pub launches: Option<String>,
     /// How files are downloaded.
     pub transfers: taut_fetch::Options,

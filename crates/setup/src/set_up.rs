@@ -157,8 +157,8 @@ impl Session<'_> {
         }
     }
 
-    /// The names by which repositories mean others that are not described; under the reference's name only a root that is
-    /// needed counts.
+    /// The names of repositories that others refer to, and that are not described; under the reference's name only those of
+    /// needed roots count.
     pub(crate) fn unknown(
         &self,
         description: &Description,

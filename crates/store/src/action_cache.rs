@@ -30,7 +30,7 @@ impl Store {
             // `has_all_of` has brought the outputs up; the entry follows last, so that an entry never outlives its
             // objects.
             if generation != 0 {
-                // What the youngest generation has is no entry that counts, and must not keep this one from it.
+                // What the youngest generation has is not an entry that counts, and must not keep this one from it.
                 match self.object(0, Kind::ActionCache, action)? {
                     Some(other) if other.at().exists()? => self.put_entry(action, &digest)?,
                     _ => drop(self.uplink(Kind::ActionCache, action, None)?),

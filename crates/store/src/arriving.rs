@@ -60,8 +60,8 @@ impl Receiver for Counting {
         self.receiver.chunk(digest)
     }
 
-    fn has_chunks(&self, digests: &[Digest]) {
-        self.receiver.has_chunks(digests);
+    fn note_chunks(&self, digests: &[Digest]) {
+        self.receiver.note_chunks(digests);
     }
 }
 

@@ -35,7 +35,7 @@ impl Store {
     /// # Errors
     /// The build root cannot be written to.
     pub fn put_blob(&self, content: &[u8], executable: bool) -> Result<Digest> {
-        // The executable bit is no part of the hash: it selects the directory.
+        // The executable bit is not part of the hash: it selects the directory.
         let digest = Digest { hash: self.hash_function().blob(content), size: content.len() as u64 };
         self.put(kind_of_file(executable), &digest, content)?;
         Ok(digest)
@@ -53,7 +53,7 @@ impl Store {
     /// They may be others than those that [`Store::put_tree`] writes: git has written modes in several ways.
     ///
     /// # Errors
-    /// [`Error::Unusable`] if the bytes are no directory; else as for [`Store::put_tree`].
+    /// [`Error::Unusable`] if the bytes are not a directory; else as for [`Store::put_tree`].
     pub fn put_tree_bytes(&self, encoded: &[u8]) -> Result<Digest> {
         let entries = self.decode_tree(encoded)?.map_err(|why| {
             let digest = Digest { hash: self.hash_function().tree(encoded), size: encoded.len() as u64 };

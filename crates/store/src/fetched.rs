@@ -421,7 +421,7 @@ impl Store {
         Ok(())
     }
 
-    /// Looks for all that is below some trees at a server, of which a tree is no proof; forgets what is not there, with the
+    /// Looks for all that is below some trees at a server, of which a tree is not proof; forgets what is not there, with the
     /// trees above it. Brings the directories here.
     ///
     /// # Errors

@@ -77,7 +77,7 @@ impl Store {
         let dir = match of_kind.dir.get() {
             Some(dir) => dir,
             None => {
-                // Two threads may both make it, which is no error; one of the two descriptors is dropped.
+                // Two threads may both make it, which is not an error; one of the two descriptors is dropped.
                 let made = self.layout().protocol().make_all(&self.layout().store(0, kind))?;
                 of_kind.dir.get_or_init(|| made)
             }

@@ -32,7 +32,7 @@ pub struct References {
     pub implied: Vec<Hash>,
 }
 
-/// Reads what the text of a result refers to; `None` if the text is no result.
+/// Reads what the text of a result refers to; `None` if the text is not a result.
 // A function, since the format of results belongs to a crate above (`analysis`).
 pub type ReadReferences = fn(&[u8]) -> Option<References>;
 
@@ -43,7 +43,7 @@ pub enum Lookup {
     Absent,
     /// An entry: the file with the result.
     Entry(ObjectInfo),
-    /// Something that is no entry: why.
+    /// Something that is not an entry: why.
     Damaged(&'static str),
 }
 
@@ -130,8 +130,8 @@ impl TargetCache {
         Ok(value)
     }
 
-    /// Removes those of an entry and the entries that it implies of which an object is missing, or that cannot be read.
-    /// Returns whether there was any.
+    /// Of an entry and the entries that it implies, removes those that cannot be read, or have a missing object. Returns
+    /// whether there was any.
     ///
     /// # Errors
     /// The build root cannot be read or written to.
@@ -255,7 +255,7 @@ impl TargetCache {
         }
         let mut steps = vec![LinkStep::Open(*key)];
         let mut seen: HashSet<Hash> = HashSet::new();
-        // Entries may imply each other: unlike trees, they are no acyclic graph.
+        // Entries may imply each other: unlike trees, they may form cycles.
         while let Some(step) = steps.pop() {
             match step {
                 LinkStep::Close(key) => self.link(&key)?,

@@ -41,7 +41,7 @@ impl Store {
     }
 
     /// The entries of a directory by its bytes, which match its name; in compatible mode, targets of links are stored. The
-    /// inner error: the bytes are no directory that can be used.
+    /// inner error: the bytes are not a directory that can be used.
     pub(crate) fn decode_tree(
         &self,
         encoded: &[u8],

@@ -101,7 +101,7 @@ impl Store {
         if !self.is_attached() {
             return Ok(false);
         }
-        // Two threads may write it at once, which is no error: both write the same.
+        // Two threads may write it at once, which is not an error: both write the same.
         let Some(content) = self.withheld().get(kind, hash) else { return Ok(false) };
         // First the object, so that it is found by all that look for it meanwhile.
         self.commit(self.write_temporary(&content, mode_of(kind))?, kind, hash)?;

@@ -245,8 +245,8 @@ impl Diagnostic {
         self
     }
 
-    /// The diagnostic of something that the reference does once, with a name that nothing else has: of several ways that
-    /// lead there, it shows the first.
+    /// Marks the diagnostic of something that the reference evaluates only once, and that several dependents share: it is
+    /// shown for the first of them. `name` identifies it.
     #[must_use]
     pub fn once(mut self, name: &str) -> Diagnostic {
         if !self.is_own() {

@@ -394,7 +394,7 @@ fn places_behind_comments_are_those_in_the_file() {
     assert_eq!(document.root().source(), &text["/* é */ ".len()..]);
 }
 
-/// The message and the advice for a text that is no JSON.
+/// The message and the advice for a text that is not JSON.
 fn reported(text: &str) -> String {
     let error = Document::parse("f", text).expect_err("no JSON");
     format!("{}:{}: {}; {}", error.line, error.column, error.message, error.help.unwrap_or_default())

@@ -137,7 +137,7 @@ pub(crate) fn step_by_step(
             _ => return Err(Errno::NOTDIR),
         }
     }
-    // The path leads back to the present directory.
+    // The path leads back to the current directory.
     let here = way.last().map_or(top, AsFd::as_fd);
     openat(here, ".", flags, mode)
 }

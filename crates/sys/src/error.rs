@@ -32,7 +32,7 @@ impl Error {
         self.source.kind() == io::ErrorKind::NotFound
     }
 
-    /// Whether there is nothing, since the path, or one above it, does not exist or is no directory.
+    /// Whether there is nothing, since the path, or one above it, does not exist or is not a directory.
     pub fn is_absent(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
     }
@@ -143,7 +143,7 @@ impl fmt::Display for InTheWay {
 
 impl std::error::Error for InTheWay {}
 
-/// Something is no regular file.
+/// Something is not a regular file.
 #[derive(Debug)]
 pub(crate) struct OtherKind(pub(crate) FileKind);
 

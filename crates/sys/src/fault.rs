@@ -9,7 +9,7 @@
 //! behind it is how many such calls pass before the first that does not: `open@/in:2(1)`. Several faults are separated by
 //! commas.
 //!
-//! What is no call of the file layer, as the start of a process or a thread, has a [`point`] of its own for this, which
+//! What is not a call of the file layer, as the start of a process or a thread, has a [`point`] of its own for this, which
 //! is neither counted nor logged.
 //!
 //! `TAUT_TEST_LIMIT=NAME:N` sets a [`limit`] that only large data or long waits reach; several are separated by commas.
@@ -134,7 +134,7 @@ fn read_environment() {
     }
 }
 
-/// A place that is no call of the file layer and can fail by `TAUT_TEST_FAULT=OPERATION@PART:ERRNO`.
+/// A place that is not a call of the file layer and can fail by `TAUT_TEST_FAULT=OPERATION@PART:ERRNO`.
 ///
 /// # Errors
 /// It is to.

@@ -38,7 +38,7 @@ impl<'d> File<'d> {
         File { file, at, opened: None }
     }
 
-    /// As [`File::new`], unless it is no regular file.
+    /// As [`File::new`], unless it is not a regular file.
     pub(crate) fn regular(file: fs::File, at: At<'d>) -> Result<File<'d>> {
         let file = File { file, at, opened: None };
         let stat = file.current_stat()?;
@@ -122,7 +122,7 @@ impl<'d> File<'d> {
     /// Sets the position to the beginning.
     ///
     /// # Errors
-    /// It is no file that can be read twice.
+    /// It is not a file that can be read twice.
     pub fn rewind(&mut self) -> Result<()> {
         self.run("read", |mut file| io::Seek::rewind(&mut file))
     }

@@ -26,7 +26,7 @@ const MAX_MOVED_UP: u64 = 1 << 32;
 const MOVED_UP: &str = ".removing-";
 
 impl At<'_> {
-    /// Removes whatever is here, with everything below it; it is no error if there is nothing.
+    /// Removes whatever is here, with everything below it; it is not an error if there is nothing.
     ///
     /// # Errors
     /// Something cannot be removed: a mount point, or what other processes keep creating.

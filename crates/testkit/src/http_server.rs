@@ -173,7 +173,7 @@ fn serve(stream: Box<dyn Stream>, requests: &Mutex<Vec<HttpRequest>>, answer: &H
         if stream.read_line(&mut line).is_err() || line.trim_end().is_empty() {
             break;
         }
-        // What is no HTTP ends here, and is answered all the same.
+        // What is not HTTP ends here, and is answered all the same.
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }

@@ -39,7 +39,7 @@ pub fn open(columns: u16, rows: u16) -> io::Result<(File, File)> {
 ///
 /// # Errors
 ///
-/// It is no terminal.
+/// It is not a terminal.
 pub fn resize(terminal: impl rustix::fd::AsFd, columns: u16, rows: u16) -> io::Result<()> {
     Ok(tcsetwinsize(terminal, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?)
 }

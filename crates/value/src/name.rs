@@ -92,7 +92,7 @@ impl NamedTarget {
         name: Str,
         reference: ReferenceType,
     ) -> NamedTarget {
-        // For tables in memory only; it is no part of an identity, and is not written.
+        // For tables in memory only; it is not part of an identity, and is not written.
         let mut hasher = FxHasher::default();
         (&repository, &module, &name, reference).hash(&mut hasher);
         let hash = hasher.finish();

@@ -115,7 +115,7 @@ pub fn change_ending(path: &str, ending: &str) -> String {
     let name = basename(path);
     let directory = &path[..path.len() - name.len()];
     let stem = match name.rfind('.') {
-        // As `stem` of a C++ path: `.profile` has no ending, and `..` is no name.
+        // As `stem` of a C++ path: `.profile` has no ending, and `..` is not a name.
         Some(dot) if dot > 0 && name != ".." => &name[..dot],
         _ => name,
     };

@@ -59,9 +59,9 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         let message = format!("Input artifacts have staging conflict on {}", quoted(&path));
         return Err(fail(scope.written.subtree_conflict(message, &path, &deps)));
     }
-    // As a tree artifact, since a definition has no other way to say that a directory exists.
+    // The command cannot start in a directory that does not exist. An empty tree as input is the only way in which the
+    // definition of an action can demand a directory.
     if needs_directory(&inputs, &cwd) {
-        // An input that makes the directory: otherwise the command could not start there.
         let empty = scope.defined.tree(scope.cx, Tree::new(Map::default()));
         inputs = inputs.union(&[(cwd.clone(), Value::artifact(empty))].into_iter().collect());
     }
@@ -115,7 +115,8 @@ fn check_outputs(scope: &Scope<'_>, outs: &BTreeSet<Str>, out_dirs: &BTreeSet<St
     Ok(())
 }
 
-/// An output that no action can make; in the reference's language it fails after the action has run.
+/// The error about an output that no action can make. The reference has no such check: there the action fails after it
+/// has run.
 fn no_file(scope: &Scope<'_>, outs: &BTreeSet<Str>) -> Option<Diagnostic> {
     let path = outs.iter().find(|path| path.as_str() == ".")?;
     if !scope.workspace.repositories.dialect.is_extended() {
@@ -176,7 +177,7 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     }
     // Saturating: the commands may share one text that is repeated more often than memory would allow.
     let length = cmds.iter().fold(0_u64, |sum, cmd| sum.saturating_add(cmd.len() as u64 + 1));
-    // The script is not a value of an expression, and is bounded as one all the same.
+    // The script is not the value of an expression, but the same bound keeps it from filling the memory.
     if length > MAX_STRING_BYTES {
         let message =
             format!("\"cmds\" together would have {length} bytes; at most {MAX_STRING_BYTES} are possible");

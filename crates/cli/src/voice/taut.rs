@@ -672,7 +672,7 @@ impl BuildMessages for Messages {
         Taut.tainted(&found.tainted(), &self.log);
     }
 
-    fn has_known_warnings(&self, number: usize) {
+    fn note_known_warnings(&self, number: usize) {
         self.state().known_warnings = number;
     }
 

@@ -71,7 +71,7 @@ fn a_server_that_is_not_trusted_or_does_not_trust_executes_nothing() {
     let encrypted = format!("grpcs://{address}");
     let authority = file("ca.pem");
     let cases: [(&str, Vec<&str>, &str); 3] = [
-        // It is no authority of the system.
+        // It is not an authority of the system.
         (&encrypted, vec![], "The authority is none of the system"),
         // It asks for a certificate of the client.
         (&address, vec!["--tls-ca-cert", &authority], "The server asks for a certificate of the client"),

@@ -84,7 +84,7 @@ fn what_a_killed_set_up_leaves_is_removed_by_gc() {
         assert_ne!(left(&project), "", "{source}");
         project.taut(["gc"]).success();
         assert_eq!(left(&project), "", "{source}");
-        // It is no obstacle for later set-ups either.
+        // It is not an obstacle for later set-ups either.
         project.file(
             "repos.json",
             r#"{"repositories": {"": {"repository": {"type": "file", "path": ".",

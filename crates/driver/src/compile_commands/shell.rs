@@ -286,7 +286,7 @@ impl Reader {
 
     /// The text of a variable or an argument; nothing if it is not known.
     fn value(&self, name: &str) -> Option<String> {
-        // Paths of the action are relative here, so the present directory is `.`, wherever that is.
+        // Paths of the action are relative here, so the current directory is `.`, wherever that is.
         if name == "PWD" {
             return Some(".".to_owned());
         }

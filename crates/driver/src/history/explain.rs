@@ -1,9 +1,9 @@
 //! Why something ran in the last build with work to do, or why it did not.
 //!
-//! The record says what ran and the first read of it that differed; that is followed down to the file or variable that was
-//! changed. What is not in the record was up to date. What such a thing is (an output, an action of some target) is found
-//! by analysing the description in memory: as it is now, which is how the last build had it unless it was edited since. That
-//! only adds to the record: where analysis fails, what the record names is explained all the same.
+//! The record names each task that executed, with the first of its reads that differed. These reads are followed down to
+//! the file or variable that changed. A task that is not in the record was up to date. What it is (an output, an action of
+//! some target) is found by analysing the description in memory, in its present state, which is that of the last build
+//! unless it was edited since. If the analysis fails, what the record names is explained without it.
 
 mod at_server;
 mod chain;
@@ -515,8 +515,8 @@ impl<'r> Explainer<'r> {
         true
     }
 
-    /// Explains the actions that ran or failed and that no requested target defines, but one that they depend on: a target
-    /// that only collects results, such as a suite, defines no action itself.
+    /// Explains the actions that ran or failed for the dependencies of the requested targets: a target that only collects
+    /// results, such as a suite, defines no action itself.
     fn actions_below(&mut self) {
         let requested: BTreeSet<String> =
             self.record.targets.iter().map(|target| EntityName::Named(target.clone()).to_json()).collect();

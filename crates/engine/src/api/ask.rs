@@ -226,17 +226,17 @@ impl Cx {
         let answers = Request::new(self.frame.clone(), questions, Asked::Hash, None).await;
         let is_lost = |one: &Question| !one.answer.as_ref().is_some_and(|answer| answer.seq.is_known());
         for one in answers.into_iter().filter(is_lost) {
-            self.has_missed(Some(one.node));
+            self.note_missed(Some(one.node));
         }
     }
 
     /// Notes that a request of this task was not answered, so that no run of it is kept.
-    pub(crate) fn has_missed(&self, node: Option<NodeId>) {
+    pub(crate) fn note_missed(&self, node: Option<NodeId>) {
         let reads = &mut lock(&self.frame.seen).reads;
         let Some(dep) = node.or_else(|| reads.first().map(|read| read.dep)) else { return };
         let (mode, facets) = (Mode::Hash, Facets::WHOLE);
         let (ends_group, later, is_clean) = (true, false, false);
-        // `Seq::NONE` is no known version, and a run that read one is not recorded.
+        // `Seq::NONE` is not a known version, and a run that read one is not recorded.
         reads.push(Read { dep, seq: Seq::NONE, mode, facets, ends_group, later, is_clean });
     }
 

@@ -179,7 +179,7 @@ impl Cx {
             // Each task is settled once: if it is unsettled again, another round would not end either.
             let unsettled: Vec<NodeId> = unsettled.into_iter().filter(|node| settled.insert(*node)).collect();
             if unsettled.is_empty() {
-                self.has_missed(roots.first().copied());
+                self.note_missed(roots.first().copied());
                 return None;
             }
             self.settle(unsettled).await;

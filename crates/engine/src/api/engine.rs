@@ -151,13 +151,13 @@ pub struct Begin<'a> {
     keys: Vec<NodeId>,
     values: Vec<(NodeId, AnyValue)>,
     rules: Vec<u16>,
-    /// Rules of which a change is declared of a task that is no leaf.
+    /// Rules of which a change is declared of a task that is not a leaf.
     leaf_sets: Vec<u16>,
     scan: bool,
 }
 
 impl Begin<'_> {
-    /// Declares that what this task read of the outside world may have changed: its earlier runs are not valid any more.
+    /// Declares that what this task read of the outside world may have changed: its earlier runs are no longer valid.
     pub fn changed<R: Rule>(mut self, key: &R::Key) -> Self {
         let rule = self.core.rule_id::<R>();
         if self.core.rule_at(rule).is_interned() {

@@ -79,8 +79,8 @@ pub(crate) struct Inputs {
     /// The last epoch in which all tasks of a rule were declared changed.
     // Behind `Arc`, as the list below: every build has a copy of `Inputs`.
     pub(crate) rules: Arc<[u64]>,
-    /// By rule, the last epoch in which a change was declared of a task that is no leaf. The leaf sets of runs above such
-    /// a task that are older are not valid any more, since the change is in no leaf.
+    /// By rule, the last epoch in which a change was declared of a task that is not a leaf. The leaf sets of runs above such
+    /// a task that are older are no longer valid, since the change is in no leaf.
     pub(crate) leaf_sets_invalidated: Arc<[u64]>,
 }
 
@@ -247,7 +247,7 @@ impl Core {
         lock(&self.inputs).rules.clone()
     }
 
-    /// By rule, the last epoch in which a change was declared of a task that is no leaf.
+    /// By rule, the last epoch in which a change was declared of a task that is not a leaf.
     pub(crate) fn leaf_sets_invalidated(&self) -> Arc<[u64]> {
         lock(&self.inputs).leaf_sets_invalidated.clone()
     }

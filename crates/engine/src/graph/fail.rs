@@ -96,7 +96,7 @@ impl Panicked {
     pub(crate) fn new(payload: &(dyn Any + Send)) -> Panicked {
         let message = (payload.downcast_ref::<&str>().map(|text| text.to_string()))
             .or_else(|| payload.downcast_ref::<String>().cloned())
-            // As the standard library prints a payload that is no text.
+            // As the standard library prints a payload that is not text.
             .unwrap_or_else(|| "Box<dyn Any>".to_owned());
         Panicked { message }
     }
@@ -110,7 +110,7 @@ impl fmt::Display for Panicked {
 
 impl Failure for Panicked {}
 
-/// Calls user code that is no future.
+/// Calls user code that is not a future.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Fail> {
     // Unwind safe: what was lent to the call, and may be half changed, is not used after a panic.
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Fail::transient(Panicked::new(&*payload)))

@@ -29,7 +29,7 @@ impl Seq {
     pub(crate) const NONE: Seq = Seq(u32::MAX);
     /// Not known yet.
     pub(crate) const LATER: Seq = Seq(u32::MAX - 1);
-    /// The answer is no result of the task: the build was cancelled, or the hash is good and the value could not be
+    /// The answer is not a result of the task: the build was cancelled, or the hash is good and the value could not be
     /// computed.
     pub(crate) const LOST: Seq = Seq(u32::MAX - 2);
 

@@ -28,7 +28,7 @@ pub(crate) struct Hist {
     /// The runs kept, latest use first.
     pub(crate) runs: InlineVec<Run>,
     /// The latest value in memory, and its version.
-    // Apart from the runs: a verifying trace keeps no value with its runs, but the latest value is at hand all the
+    // Apart from the runs: a verifying trace keeps no value with its runs, but the latest value is in memory all the
     // same.
     pub(crate) memory: Option<(Seq, AnyValue)>,
     /// The reads for which this task is among the dependents of what it read.
@@ -262,7 +262,7 @@ impl Hist {
     }
 
     /// Sets the leaves below the kept run with these reads and this version. Returns whether they differ from those before,
-    /// or those were not valid any more, so that the file has to be updated.
+    /// or those were no longer valid, so that the file has to be updated.
     pub(crate) fn set_leaves(
         &mut self,
         edges: &Arc<[Edge]>,

@@ -14,6 +14,6 @@ pub(crate) trait Traces: Any + Send + Sync {
     fn note(&self, place: Unloaded, node: NodeId);
     /// Notes that the kept runs of a task differ from those in the file.
     fn touch(&self, node: NodeId);
-    /// Notes that a change was declared of tasks of these rules that are no leaves.
+    /// Notes that a change was declared of tasks of these rules that are not leaves.
     fn invalidate_leaf_sets(&self, rules: &[u16]);
 }

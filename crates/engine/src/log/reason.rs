@@ -35,7 +35,7 @@ pub enum Reason {
         /// What it had read.
         dep: KeyRef,
     },
-    /// The result is known to be the same, but the value was wanted and is not kept any more.
+    /// The result is known to be the same, but the value was wanted and is no longer kept.
     ValueLost,
 }
 

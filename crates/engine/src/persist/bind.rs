@@ -62,7 +62,7 @@ impl Core {
                 hist.note_stale_in(epoch);
             }
         }
-        // A run with a part that cannot be decoded any more (another rule version, say) is dropped.
+        // A run with a part that can no longer be decoded (another rule version, say) is dropped.
         let mut runs: Vec<Run> =
             stored.into_iter().filter_map(|run| self.bind(file, node, place, run)).collect();
         if let Some((stamp, seq)) = good {
@@ -72,7 +72,7 @@ impl Core {
         (!file.stored.is_damaged()).then_some(runs)
     }
 
-    /// A stored run in terms of this process; `None` if something in it cannot be decoded any more.
+    /// A stored run in terms of this process; `None` if something in it can no longer be decoded.
     fn bind(&self, file: &FileView<'_>, node: NodeId, place: Unloaded, run: StoredRun) -> Option<Run> {
         let entry = self.node(node);
         let rule = self.rule(entry);
@@ -122,7 +122,7 @@ impl Core {
         }
         let hash = file.stored.hash(place.number, seq)?;
         let unloaded = lock(hist).unloaded();
-        // The versions of the file keep their numbers; if they cannot be loaded any more, those numbers are given to
+        // The versions of the file keep their numbers; if they can no longer be loaded, those numbers are given to
         // no other version.
         if unloaded.is_some() && self.load_versions(dep).is_none() {
             lock(hist).load_versions(None);

@@ -127,7 +127,7 @@ struct CommitInput<'c> {
     wanted: &'c [NodeId],
     /// Rules of which all tasks were declared changed since the last commit.
     changed_rules: &'c [u16],
-    /// Rules of which a change was declared since of a task that is no leaf.
+    /// Rules of which a change was declared since of a task that is not a leaf.
     invalid_leaf_sets: &'c [u16],
 }
 
@@ -155,7 +155,7 @@ struct Commit<'c> {
     core: &'c Core,
     /// By rule, the last epoch in which all its tasks were declared changed.
     stamps: Arc<[u64]>,
-    /// By rule, the last epoch in which a change was declared of a task that is no leaf.
+    /// By rule, the last epoch in which a change was declared of a task that is not a leaf.
     leaf_sets_invalidated: Arc<[u64]>,
     what: CommitInput<'c>,
     /// Seconds since 1970.

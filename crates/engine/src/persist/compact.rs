@@ -1,4 +1,4 @@
-//! Compaction: writes the file anew, without what was replaced or is not needed any more.
+//! Compaction: writes the file anew, without what was replaced or is no longer needed.
 //!
 //! Tasks with runs are kept, and those that runs read or mention. A task is removed if no request within the retention
 //! time (`Builder::keep_unwanted`) had it in its closure, both at an earlier compaction and at this one. It is removed

@@ -47,7 +47,7 @@ pub trait TraceWrite {
     /// process is killed, the first `end` bytes are as they were; what follows may be anything.
     ///
     /// # Errors
-    /// The file cannot be written, or is no regular file any more.
+    /// The file cannot be written, or is no longer a regular file.
     fn append(&mut self, end: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Puts what `write` writes in the place of whatever is there, as a whole: the new content has reached the disk

@@ -19,7 +19,7 @@ pub(super) enum RunListItem {
 }
 
 // Part of the format (docs/engine.md): another meaning needs another `MAGIC`.
-// From 1: a zero byte is no record.
+// From 1: a zero byte is not a record.
 const RULE: u8 = 1;
 const NODE: u8 = 2;
 const HASH: u8 = 3;
@@ -255,7 +255,7 @@ impl Stored {
                     self.change(node).facet_hashes.push((seq, facet_hashes));
                 }
                 RUNS => self.apply_runs(&mut reader)?,
-                // The checksum is right, so this is no write that was cut short: the file counts as corrupt.
+                // The checksum is right, so this is not a write that was cut short: the file counts as corrupt.
                 _ => return None,
             }
         }

@@ -66,7 +66,7 @@ pub(crate) struct Persist {
     dirty: Mutex<Vec<NodeId>>,
     /// Rules of which all tasks were declared changed: their runs in the file are invalid.
     changed_rules: Mutex<Vec<u16>>,
-    /// Rules of which a change was declared of a task that is no leaf: leaf sets above them are invalid.
+    /// Rules of which a change was declared of a task that is not a leaf: leaf sets above them are invalid.
     invalid_leaf_sets: Mutex<Vec<u16>>,
     /// Tasks that were requested from outside, not by other tasks.
     // A set: a process that watches asks for the same few tasks in each build.
@@ -294,7 +294,7 @@ impl Persist {
         lock(&self.changed_rules).extend(rules);
     }
 
-    /// Notes that a change was declared of tasks of these rules that are no leaves.
+    /// Notes that a change was declared of tasks of these rules that are not leaves.
     pub(crate) fn invalidate_leaf_sets(&self, rules: impl IntoIterator<Item = u16>) {
         lock(&self.invalid_leaf_sets).extend(rules);
     }

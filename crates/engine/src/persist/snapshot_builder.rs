@@ -338,7 +338,7 @@ impl SnapshotBuilder {
             }
         }
         let (versions_at, hashes) = self.versions(&mut hash);
-        // What is not needed any more is dropped step by step: the sections are as large as all of it.
+        // What is no longer needed is dropped step by step: the sections are as large as all of it.
         (self.first_hashes, self.firsts, self.others) = Default::default();
         // About eight keys in a bucket: a look-up reads one entry of the directory and one or two blocks.
         let buckets = (tasks as u64 / 8).next_power_of_two();

@@ -210,7 +210,7 @@ impl Stored {
     /// The runs of a task, latest use first.
     pub(crate) fn runs(&self, task: u32) -> Option<Vec<StoredRun>> {
         if let Some(runs) = self.changed_runs(task) {
-            // The journal has all runs of the task, so those of the snapshot do not count any more.
+            // The journal has all runs of the task, so those of the snapshot no longer count.
             return Some(runs.to_vec());
         }
         let Some((old, mut views)) = self.views(task) else { return Some(Vec::new()) };

@@ -41,7 +41,7 @@ use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Hash, Rebuild};
 
 /// Not visited yet.
-// The five highest numbers, which are no versions: `MAX_VERSION` is far below them.
+// The five highest numbers, which are not versions: `MAX_VERSION` is far below them.
 const UNVISITED: u32 = u32::MAX;
 /// Not visited yet, and the columns alone do not decide it: there may be more in the journal or in this process.
 const NOT_PLAIN: u32 = u32::MAX - 1;
@@ -273,7 +273,7 @@ impl Walk {
         if open.is_leaf {
             self.good_leaves[task as usize / 64] |= 1 << (task % 64);
         }
-        self.is_good_by(task, open.at);
+        self.note_good_run(task, open.at);
     }
 
     /// Records that a leaf without reads is good by one of its runs; `None` in place of its version: it is a failure.
@@ -281,7 +281,7 @@ impl Walk {
         self.verdicts.set(leaf, seq.unwrap_or(UNDECIDED));
         self.good += u64::from(seq.is_some());
         self.good_leaves[leaf as usize / 64] |= 1 << (leaf % 64);
-        self.is_good_by(leaf, run);
+        self.note_good_run(leaf, run);
     }
 
     /// Notes that a leaf is good by one of its runs, with a refreshed witness.
@@ -292,7 +292,7 @@ impl Walk {
     }
 
     /// Notes by which of its runs a task is good; the latest such note comes first.
-    fn is_good_by(&mut self, task: u32, run: usize) {
+    fn note_good_run(&mut self, task: u32, run: usize) {
         match self.updates.get_mut(&task) {
             Some(update) => update.use_run(run),
             // Its place in the file is that of the latest run already.
@@ -400,7 +400,7 @@ impl<'l> Walker<'l> {
                         // It is good by its first run, which is of note only where another run was noted as good
                         // before.
                         if decided && !self.walk.updates.is_empty() {
-                            self.walk.is_good_by(plain.task, 0);
+                            self.walk.note_good_run(plain.task, 0);
                         }
                         stack.pop();
                     }
@@ -464,7 +464,7 @@ impl<'l> Walker<'l> {
     fn settled(&self, task: u32) -> Option<u32> {
         let node = *self.walk.bound.get(&task)?;
         if self.inner.engine.is_given(node, self.inner.epoch) {
-            // A sibling that took over its result is not valid any more, whatever the version (`settle/siblings.rs`).
+            // A sibling that took over its result is no longer valid, whatever the version (`settle/siblings.rs`).
             return None;
         }
         // A task that is settled and not clean is valid for one build only, and so are its dependents.
@@ -750,8 +750,8 @@ impl Core {
         Some(())
     }
 
-    /// The hash of a version of a task, which is loaded if need be: a task that is clean because a task that read it is, by
-    /// the numbers of the file, may not be loaded.
+    /// The hash of a version of a task. It may have to be loaded: by the numbers of the file, a task can be clean because a
+    /// dependent of it is, without having been loaded itself.
     pub(crate) fn hash_of(&self, node: NodeId, seq: Seq) -> Option<Hash> {
         let hist = &self.node(node).hist;
         let known = lock(hist).hash_of(seq);

@@ -122,7 +122,7 @@ pub(crate) struct SlotState {
     pub(crate) value: Progress<Result<AnyValue, Box<Fail>>>,
     /// The value was requested: it is fetched once the hash is settled.
     pub(crate) wants_value: bool,
-    /// The hash is that of the value that is being computed.
+    /// The task has no hash function of its own: its hash is made from its value, which is being computed.
     pub(crate) by_store: bool,
     /// The fields that are needed only while something waits.
     open: Option<Box<InProgress>>,
@@ -186,8 +186,8 @@ impl SlotState {
             (None, Part::Value) => value()?.map(Some),
             (None, _) => Ok(None),
         };
-        // A failure that leaves nothing, and a value that is lost though its hash is good, are no versions: no run
-        // that has read them is kept.
+        // A cancelled build, and a value that is lost although its hash is good, leave no version: runs that read them
+        // are not kept.
         let seq = match &result {
             Err(_) if fail.is_none() => Seq::LOST,
             Err(Fail::Cancelled) => Seq::LOST,
@@ -255,7 +255,6 @@ impl SlotState {
     }
 }
 
-/// A build has one of these for each task that it looks at.
+// The memory of a build grows with this size. Not under `shuttle`, whose locks are larger.
 #[cfg(not(shuttle))]
-// Not under `shuttle`, whose locks are larger.
 const _: () = assert!(size_of::<Slot>() <= 80);

@@ -68,7 +68,7 @@ impl Inner {
         for (node, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { continue };
-            // A request for `Own` is that of a task's hash function for its own value, which is no cycle.
+            // A request for `Own` is that of a task's hash function for its own value, which is not a cycle.
             for (_, waiter) in open.waiters.iter().filter(|(part, _)| *part != Part::Own) {
                 let waiting = match waiter {
                     Waiter::Node(waiting) => *waiting,
@@ -86,9 +86,9 @@ impl Inner {
 
     /// The canonical cycle: shortest through the least key that lies on any.
     fn find_cycle(&self, waits: &Waits) -> Option<Vec<NodeId>> {
-        // After removing, repeatedly, the tasks that wait for none that remains and those that none that remains waits
-        // for, what is left lies on a cycle or on a path between two cycles.
-        // Kahn's algorithm from both ends: no recursion, which a search for strongly connected components would need.
+        // Kahn's algorithm from both ends: tasks without a remaining dependency, and tasks without a remaining dependent,
+        // are removed until there are none. The rest lies on a cycle or on a path between two cycles. A search for strongly
+        // connected components would need recursion.
         let mut left = trim(waits);
         while !left.is_empty() {
             let least = *left.iter().min_by_key(|node| self.engine.key_ref(**node))?;

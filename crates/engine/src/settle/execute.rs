@@ -255,7 +255,7 @@ impl Inner {
         if finish.seen.reads.iter().all(|read| read.seq != Seq::LATER) {
             return self.finished(task, finish);
         }
-        // A request that was dropped before its answer is no dependency.
+        // A request that was dropped before its answer is not a dependency.
         finish.seen.reads.retain(|read| read.later || read.seq != Seq::LATER);
         let mut missing = Vec::new();
         for read in &mut finish.seen.reads {

@@ -446,7 +446,7 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    /// What `Display` wrote; lines that begin with `#` are remarks. Panics at what is no case.
+    /// What `Display` wrote; lines that begin with `#` are remarks. Panics at what is not a case.
     pub(crate) fn parse(text: &str) -> Case {
         let mut case = Case { leaves: Vec::new(), tasks: Vec::new(), builds: Vec::new() };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {

@@ -4,7 +4,7 @@
 //! tasks stored nowhere, order-only reads, tasks started early, transient failures, values set from outside, siblings that
 //! share a value, rules of which everything changed, what-if builds, and for every function that ran the reason why. What
 //! ran must be exactly what the model predicts (where siblings share a value, that depends on the order of requests,
-//! and only answers are compared); a build that is no what-if build must answer as a build from scratch does; and what it
+//! and only answers are compared); a build that is not a what-if build must answer as a build from scratch does; and what it
 //! reports afterwards must be true.
 //!
 //! `corpus/*.txt` are cases that once failed, or are worth reading; they come first. A failing random case is

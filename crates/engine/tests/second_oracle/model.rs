@@ -96,7 +96,7 @@ pub(crate) struct Model {
     /// Tasks whose runs in the file differ from those of this process.
     touched: BTreeSet<usize>,
     declared: HashMap<usize, u64>,
-    /// The last epoch in which a change was declared of a task that is no leaf.
+    /// The last epoch in which a change was declared of a task that is not a leaf.
     invalid_leaf_sets: u64,
     scanned: u64,
     epoch: u64,

@@ -17,7 +17,7 @@ pub(super) enum DepfileContent {
     Read(BTreeSet<Str>),
     /// What was read is not known.
     Unclear,
-    /// It names this, which is no input; and if that is a file outside of the action's directory, what the name leads to.
+    /// It names this, which is not an input; and if that is a file outside of the action's directory, what the name leads to.
     Stranger(String, Option<PathBuf>),
 }
 

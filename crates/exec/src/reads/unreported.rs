@@ -26,7 +26,7 @@ const SOURCE_ENDINGS: [&str; 44] = [
     "f95", "f03", "f08", "rs", "proto", "go", "d", "di", "swift", "zig", "pyx", "pxd",
 ];
 
-/// How the names of files end that are no text.
+/// How the names of files end that are not text.
 const BINARY_ENDINGS: [&str; 10] = ["o", "a", "so", "lo", "obj", "gch", "pch", "pcm", "gcda", "bc"];
 
 /// What makes GCC read files that it neither reports nor names: `@FILE` is recognised apart ([`takes_options_from_files`]).
@@ -113,7 +113,7 @@ pub(super) fn named_in(text: &[u8], path: &str, rebased: &str) -> Named {
     let name = file_name(path).as_bytes();
     for at in memchr::memmem::find_iter(text, name) {
         let (before, after) = (&text[..at], &text[at + name.len()..]);
-        // A path in a word goes on before the name; of an option that is written together with it, the begin is no name.
+        // A path in a word goes on before the name; of an option that is written together with it, the begin is not a name.
         let begin = before.iter().rposition(|byte| is_between(*byte)).map_or(0, |last| last + 1);
         let (earlier, prefix) = before.split_at(begin);
         // A full stop may end a sentence of a script.

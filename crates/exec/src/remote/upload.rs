@@ -73,7 +73,7 @@ impl Transfers {
             // Leaves first; the loop in `send` relies on equal heights being adjacent.
             wanted.sort_unstable_by_key(|part| part.height);
             let sent = self.send(delivery, &wanted, moved).await;
-            // Success is no reason to stop: objects that other actions claimed may have failed there, so the list is
+            // Success is not a reason to stop: objects that other actions claimed may have failed there, so the list is
             // made once more.
             let Err(fail) = sent else { continue };
             // A tree is refused if something in it is gone that was there before.

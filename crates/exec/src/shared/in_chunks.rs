@@ -46,7 +46,7 @@ impl Receiver for ReceivedFile {
         self.names.part(digest)
     }
 
-    fn has_chunks(&self, chunks: &[Digest]) {
+    fn note_chunks(&self, chunks: &[Digest]) {
         *self.chunks.lock().unwrap_or_else(PoisonError::into_inner) = chunks.to_vec();
     }
 }
@@ -63,7 +63,7 @@ impl Source for SentFile {
         self.source.read_at(offset, buffer)
     }
 
-    fn has_chunks(&self, chunks: &[Digest]) {
+    fn note_chunks(&self, chunks: &[Digest]) {
         self.names.add_parts(&self.hash, chunks);
     }
 }

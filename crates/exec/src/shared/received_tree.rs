@@ -19,7 +19,7 @@ pub struct ReceivedTree {
     pub(crate) directories: Vec<(Hash, BTreeMap<String, Node>)>,
 }
 
-/// Why a message is no directory that an action may leave behind.
+/// Why a message is not a directory that an action may leave behind.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TreeFault {
     /// A link in it leads out of the directory.

@@ -29,7 +29,7 @@ pub(crate) fn to_wire(digest: &Digest) -> proto::Digest {
     proto::Digest { hash: digest.hash.to_hex(), size_bytes: i64::try_from(digest.size).unwrap_or(i64::MAX) }
 }
 
-/// From a standard message; `None` if it is no digest by SHA-256.
+/// From a standard message; `None` if it is not a SHA-256 digest.
 pub(crate) fn from_wire(digest: &proto::Digest) -> Option<Digest> {
     // 32 bytes are SHA-256: a digest of another function would be compared with nothing here.
     let hash = Hash::from_hex(&digest.hash).ok().filter(|hash| hash.as_bytes().len() == 32)?;

@@ -26,7 +26,7 @@ use crate::wire;
 /// How long a proxy waits that cuts silent streams.
 pub const CUT_AFTER: Duration = Duration::from_millis(100);
 
-/// What is no `Tree` message, and nothing else of the protocol.
+/// What is not a `Tree` message, and nothing else of the protocol.
 const NO_MESSAGE: &[u8] = b"\xff";
 
 /// How an execution ends.
@@ -63,7 +63,7 @@ pub enum ExecutionEnding {
     EvictedSilently,
     /// An output is gone as soon as the result is known.
     OutputLost,
-    /// Directories among the outputs are described by what is no message.
+    /// Directories among the outputs are described by what is not a message.
     MalformedTree,
     /// The same, and it is larger, as the server says, than what any client takes.
     HugeTree,

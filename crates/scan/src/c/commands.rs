@@ -1,14 +1,14 @@
-//! What the commands of another build say about sources: headers that a script makes, macros that makefiles pass and that
-//! name a file, and macros that say that there is a header with the configuration.
+//! What the files of another build reveal that the sources alone do not: which script generates a header, and which
+//! macros the compiler gets, as far as they select a header.
 //!
-//! Neither scripts nor makefiles are understood as a whole. A script makes a header if it writes to its name; a
-//! makefile passes a macro if it has `-DNAME="file"` in some spelling.
+//! Scripts and makefiles are searched, not parsed: a script generates a header if it redirects output to that name; a
+//! makefile passes a macro if it contains `-DNAME="file"` in some spelling.
 
 use std::collections::BTreeSet;
 
 use crate::{paths, tree::Tree};
 
-/// A header that a script makes in its own directory.
+/// A header that a script generates in its own directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct GeneratedHeader {
     /// The path of the header.
@@ -17,29 +17,29 @@ pub(crate) struct GeneratedHeader {
     pub(crate) script: usize,
 }
 
-/// How a header that is not in the tree is made, if a script beside the place where it is looked up first writes it.
-pub(crate) fn made(tree: &Tree, from: usize, spelled: &str) -> Option<GeneratedHeader> {
+/// The script that generates a header that is not in the tree: one in the directory in which the header is looked up first.
+pub(crate) fn generated(tree: &Tree, from: usize, spelled: &str) -> Option<GeneratedHeader> {
     let path = paths::join(paths::parent(tree.path(from)), spelled)?;
     let (directory, name) = (paths::parent(&path), paths::name(&path));
-    // Only beside it: a script of that name elsewhere is as likely to make another file.
+    // Only that directory: a script in another one may as well generate another file of the same name.
     let mut scripts = tree.with_ending("sh").filter(|script| paths::parent(tree.path(*script)) == directory);
-    let script = scripts.find(|script| writes(&tree.text(*script), name))?;
+    let script = scripts.find(|script| redirects_to(&tree.text(*script), name))?;
     Some(GeneratedHeader { path, script })
 }
 
-/// Whether the output of a command in a script goes to a file of this name.
-// Redirections only: a script that passes the name to another program makes nothing that could be known here.
-fn writes(script: &str, name: &str) -> bool {
+/// Whether a script redirects output to a file of this name.
+// A name that is passed to another program does not count: whether that writes the file is not known here.
+fn redirects_to(script: &str, name: &str) -> bool {
     script.match_indices(name).any(|(at, _)| {
         let ends = script[at + name.len()..].chars().next();
-        // The operand of a redirection, with or without quotation marks and a path to the present directory.
+        // The operand of a redirection, with or without quotation marks and a path to the current directory.
         let before = script[..at].trim_end_matches(['"', '\'']);
         let before = before.strip_suffix("./").unwrap_or(before).trim_end_matches([' ', '\t']);
         before.ends_with('>') && ends.is_none_or(|c| c.is_whitespace() || "\"';)".contains(c))
     })
 }
 
-/// Whether a file is one of commands for a build that may pass macros.
+/// Whether a file is a build description that may pass macros to the compiler.
 pub(crate) fn is_makefile(path: &str) -> bool {
     let name = paths::name(path);
     matches!(name, "Makefile" | "makefile" | "GNUmakefile" | "CMakeLists.txt" | "meson.build")
@@ -47,51 +47,52 @@ pub(crate) fn is_makefile(path: &str) -> bool {
         || paths::ending(path) == "mk"
 }
 
-/// Whether a file is one by which another build is described, so that its content is needed.
+/// Whether a file describes another build, so that its content has to be read.
 pub(crate) fn is_build_file(path: &str) -> bool {
     is_makefile(path) || matches!(paths::name(path), "configure.ac" | "configure.in")
 }
 
-/// Whether a macro is one of those by which a build says that there is a header with what it found out about the system:
-/// `HAVE_CONFIG_H` of Autoconf, and names made like that.
-fn is_of_configuration(name: &str) -> bool {
+/// Whether a macro announces a configured header, one with what the build has found out about the system:
+/// `HAVE_CONFIG_H` of Autoconf, and names of the same form.
+fn is_configured_header_macro(name: &str) -> bool {
     name.starts_with("HAVE_") && name.ends_with("CONFIG_H")
 }
 
-/// The macros of [`is_of_configuration`] that a build passes to the compiler in and below a directory.
-pub(crate) struct Configured {
+/// The macros that announce a configured header, as a build passes them to the compiler in and below a directory.
+pub(crate) struct ConfiguredHeaderMacros {
     directory: String,
     macros: BTreeSet<String>,
 }
 
-impl Configured {
-    /// What all build files of the tree say.
-    pub(crate) fn of_tree(tree: &Tree) -> Vec<Configured> {
+impl ConfiguredHeaderMacros {
+    /// Those of each build file of the tree.
+    pub(crate) fn of_tree(tree: &Tree) -> Vec<ConfiguredHeaderMacros> {
         let build_files = (0..tree.len()).filter(|index| is_build_file(tree.path(*index)));
-        let passed = build_files.map(|index| Configured {
+        let all = build_files.map(|index| ConfiguredHeaderMacros {
             directory: paths::parent(tree.path(index)).to_owned(),
-            macros: configured(&tree.text(index)),
+            macros: configured_header_macros(&tree.text(index)),
         });
-        passed.filter(|of| !of.macros.is_empty()).collect()
+        all.filter(|of| !of.macros.is_empty()).collect()
     }
 
     /// The macros with which the file is compiled.
-    pub(crate) fn of_file(all: &[Configured], path: &str) -> BTreeSet<String> {
-        let is_above = |of: &&Configured| paths::is_within(path, &of.directory);
+    pub(crate) fn of_file(all: &[ConfiguredHeaderMacros], path: &str) -> BTreeSet<String> {
+        let is_above = |of: &&ConfiguredHeaderMacros| paths::is_within(path, &of.directory);
         all.iter().filter(is_above).flat_map(|of| of.macros.iter().cloned()).collect()
     }
 }
 
-/// The macros that a build file passes because a header with the configuration is made.
-fn configured(text: &str) -> BTreeSet<String> {
+/// The macros by which a build file announces a configured header.
+fn configured_header_macros(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    // Autoconf passes its macro without a word about it in `configure.ac`. `-DNAME` is one word here.
-    let words = words.map(|word| match word.strip_prefix('D').filter(|rest| is_of_configuration(rest)) {
-        Some(name) => name,
-        None if word.starts_with("AC_CONFIG_HEADER") || word == "AM_CONFIG_HEADER" => "HAVE_CONFIG_H",
-        None => word,
-    });
-    words.filter(|word| is_of_configuration(word)).map(str::to_owned).collect()
+    // Autoconf passes `HAVE_CONFIG_H` by itself: `configure.ac` only names the header. `-DNAME` is one word here.
+    let words =
+        words.map(|word| match word.strip_prefix('D').filter(|rest| is_configured_header_macro(rest)) {
+            Some(name) => name,
+            None if word.starts_with("AC_CONFIG_HEADER") || word == "AM_CONFIG_HEADER" => "HAVE_CONFIG_H",
+            None => word,
+        });
+    words.filter(|word| is_configured_header_macro(word)).map(str::to_owned).collect()
 }
 
 /// A macro that names a file, for what is compiled in and below a directory.
@@ -104,7 +105,7 @@ pub(crate) struct MacroInclude {
 }
 
 /// All such macros in the makefiles of a tree.
-pub(crate) fn passed(tree: &Tree) -> Vec<MacroInclude> {
+pub(crate) fn macro_includes(tree: &Tree) -> Vec<MacroInclude> {
     let makefiles = (0..tree.len()).filter(|index| is_makefile(tree.path(*index)));
     makefiles
         .flat_map(|index| {
@@ -119,7 +120,7 @@ pub(crate) fn passed(tree: &Tree) -> Vec<MacroInclude> {
 /// Names and values of `-DNAME=\"file\"`, `-DNAME='"file"'`, `-DNAME=<file>`.
 fn macros(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    // In a rule, a variable or a call: where a makefile passes it on is not followed.
+    // Anywhere in the file, in a rule, a variable or a call: which targets a makefile passes it to is not determined.
     for (at, _) in text.match_indices("-D") {
         let rest = &text[at + 2..];
         let Some((name, value)) = rest.split_once('=') else { continue };
@@ -159,7 +160,7 @@ mod tests {
             ("echo x > a.hpp", false),
             ("echo 'a.h' > b.h", false),
         ] {
-            assert_eq!(writes(script, "a.h"), expected, "{script}");
+            assert_eq!(redirects_to(script, "a.h"), expected, "{script}");
         }
     }
 
@@ -173,7 +174,11 @@ mod tests {
             ("AC_CONFIG_FILES([Makefile]) AC_CHECK_HEADERS([config.h])", &[]),
             ("-DHAVE_CONFIG_HPP", &[]),
         ] {
-            assert_eq!(configured(text).iter().map(String::as_str).collect::<Vec<_>>(), expected, "{text}");
+            assert_eq!(
+                configured_header_macros(text).iter().map(String::as_str).collect::<Vec<_>>(),
+                expected,
+                "{text}"
+            );
         }
     }
 

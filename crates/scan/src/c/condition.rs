@@ -160,7 +160,7 @@ fn applied(operator: &str, a: Option<i64>, b: Option<i64>) -> Option<i64> {
     })
 }
 
-/// The value, which may be unknown; nothing if the text is no expression, or one with operators that are not known here.
+/// The value, which may be unknown; nothing if the text is not an expression, or one with operators that are not known here.
 // Dijkstra's shunting-yard algorithm, with values in place of output.
 fn evaluate(words: &[&str], macros: &Macros<'_>) -> Option<Option<i64>> {
     // Two stacks in place of recursion: the text may be nested to any depth.

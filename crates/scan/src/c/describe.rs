@@ -40,7 +40,7 @@ pub(crate) fn describe(
         names,
         libraries,
         packages: BTreeMap::new(),
-        made: BTreeMap::new(),
+        generated: BTreeMap::new(),
         doubtful: BTreeSet::new(),
         proposal,
     };
@@ -61,7 +61,7 @@ pub(crate) fn describe(
         writer.library(number, &all.libraries[number], unit);
     }
     writer.packages();
-    writer.made();
+    writer.generated();
     note_left_out(tree, all, proposal);
     note_missing(tree, includes, &reached, proposal);
     note_unknown(tree, includes, &reached, proposal);
@@ -115,7 +115,7 @@ struct Writer<'a> {
     /// The target of each library of the system that pkg-config is asked for.
     packages: BTreeMap<&'static str, String>,
     /// The target of each header that a script makes.
-    made: BTreeMap<GeneratedHeader, String>,
+    generated: BTreeMap<GeneratedHeader, String>,
     /// Libraries that may not build.
     doubtful: BTreeSet<usize>,
     proposal: &'a mut Proposal,
@@ -202,12 +202,12 @@ impl Writer<'_> {
     /// Headers that a target is compiled with: files, and targets of those that scripts make.
     fn private_headers(&mut self, unit: &TargetFiles) -> Vec<String> {
         let mut all = self.paths(unit.private_headers.iter().copied());
-        for made in unit.reached.iter().flat_map(|file| &self.includes[*file].made) {
+        for header in unit.reached.iter().flat_map(|file| &self.includes[*file].generated) {
             let names = &mut self.names;
-            let path = &made.path;
+            let path = &header.path;
             let name = self
-                .made
-                .entry(made.clone())
+                .generated
+                .entry(header.clone())
                 .or_insert_with(|| names.take(paths::name(path), &[format!("made {path}")]));
             if !all.contains(name) {
                 all.push(name.clone());
@@ -326,8 +326,8 @@ impl Writer<'_> {
     }
 
     /// Adds the headers that scripts make, each by its script.
-    fn made(&mut self) {
-        for (GeneratedHeader { path, script }, name) in &self.made {
+    fn generated(&mut self) {
+        for (GeneratedHeader { path, script }, name) in &self.generated {
             let script = self.tree.path(*script);
             let directory = paths::parent(script);
             // In its own directory, since it writes the header beside itself (`commands.rs`).

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Kind,
-    commands::{self, Configured, MacroInclude},
+    commands::{self, ConfiguredHeaderMacros, MacroInclude},
     condition::{Macros, Truth},
     kind,
     lex::{Token, tokens},
@@ -23,8 +23,8 @@ pub(crate) struct FileFacts {
     pub(crate) defined: BTreeSet<String>,
     /// Those of them that name a file: what an `#include` of the macro would include.
     pub(crate) named: Vec<(String, String)>,
-    /// Macros that a build passes to the compiler: those that an `#include` names, and those of [`Configured`] that a condition
-    /// names. Names and values.
+    /// Macros that a build passes to the compiler: those that an `#include` names, and those of
+    /// [`ConfiguredHeaderMacros`] that a condition names. Names and values.
     pub(crate) passed: Vec<(String, String)>,
     /// The functions that it surely defines for others; of C only, where a name means one function.
     pub(crate) functions: BTreeSet<String>,
@@ -48,10 +48,10 @@ pub(crate) struct Include {
 
 /// The facts of all files; of those that are no C, nothing.
 pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
-    let configured = Configured::of_tree(tree);
+    let configured = ConfiguredHeaderMacros::of_tree(tree);
     let read = |index: usize, defined: Option<&BTreeSet<String>>| {
         let file = tree.file(index);
-        let passed = Configured::of_file(&configured, &file.path);
+        let passed = ConfiguredHeaderMacros::of_file(&configured, &file.path);
         match kind(&file.path) {
             Some(kind) => of_text(&file.content, kind, defined, &passed),
             // Other files that are included: `.def`, `.inc`.
@@ -75,7 +75,7 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
     };
     let defined: BTreeSet<String> = read_all(&defined).into_iter().flat_map(|facts| facts.defined).collect();
     let mut all = read_all(&defined);
-    let passed = commands::passed(tree);
+    let passed = commands::macro_includes(tree);
     for (index, facts) in all.iter_mut().enumerate() {
         facts.replace_macros(&named);
         facts.replace_passed(&passed, tree.path(index));
@@ -86,7 +86,7 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
     for (index, facts) in all.iter_mut().enumerate().filter(|_| !functions.is_empty()) {
         let file = tree.file(index);
         if let Some(kind) = kind(&file.path) {
-            let passed = Configured::of_file(&configured, &file.path);
+            let passed = ConfiguredHeaderMacros::of_file(&configured, &file.path);
             facts.mentioned = mentioned(&file.content, kind, (&defined, &passed), &functions);
         }
     }

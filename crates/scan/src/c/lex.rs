@@ -159,7 +159,7 @@ impl Lexer<'_> {
     fn skip_raw(&mut self) {
         self.at += 1;
         let rest = &self.text[self.at..];
-        // The delimiter has at most 16 characters by the C++ standard. Text without one is no raw string.
+        // The delimiter has at most 16 characters by the C++ standard. Text without one is not a raw string.
         let Some(open) = rest.iter().take(20).position(|byte| *byte == b'(') else {
             return self.skip_constant(b'"');
         };

@@ -65,7 +65,7 @@ fn has_patterns(text: &str) -> bool {
     lines.any(|line| ["wildcard", "GLOB", "*.c", "*.o"].iter().any(|pattern| line.contains(pattern)))
 }
 
-/// The source that a word means, which is its path or that of its object.
+/// The source that a word refers to: by its own path, or by the path of its object file.
 fn source(tree: &Tree, directory: &str, word: &str) -> Option<usize> {
     const ENDINGS: [&str; 8] = ["c", "cc", "cpp", "cxx", "c++", "C", "S", "s"];
     let ending = paths::ending(word);

@@ -123,7 +123,7 @@ impl Diagnostics {
     #[must_use]
     pub fn below(&self, line: &str) -> Diagnostics {
         let Some(node) = self.0.as_deref() else { return Diagnostics::none() };
-        // What is not attributed yet belongs to the target at hand: its texts get the line at once.
+        // What is not attributed yet belongs to the current target: its texts get the line at once.
         // What is settled is shared, and only wrapped.
         if node.unsettled {
             let mut parts = Vec::new();

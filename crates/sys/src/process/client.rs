@@ -46,7 +46,7 @@ impl Processes {
     ///
     /// # Errors
     /// The helper cannot be started or is gone, or [`Processes::end_all`] was called. That the *command*
-    /// cannot be started is no error here but an end, [`super::Status::NotStarted`].
+    /// cannot be started is not an error here but an end, [`super::Status::NotStarted`].
     pub fn spawn(&self, command: &Command, streams: Streams<'_>) -> io::Result<Running> {
         if self.0.is_ending.load(SeqCst) {
             return Err(ending());

@@ -175,7 +175,7 @@ impl Helper {
         }
     }
 
-    /// A child that is no runner was left behind by a runner that died.
+    /// A child that is not a runner was left behind by a runner that died.
     fn end_leftovers(&mut self) {
         let is_over = self.give_up.is_some_and(|at| at <= Instant::now());
         let left = leftovers::kill_children(|pid| self.runners.contains_key(&pid));

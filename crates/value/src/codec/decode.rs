@@ -122,7 +122,7 @@ impl<'b> Decoder<'b> {
         Some(text)
     }
 
-    /// Bytes that are no text.
+    /// Bytes that are not text.
     pub fn bytes(&mut self) -> Option<&'b [u8]> {
         let len = self.count()?;
         let (bytes, rest) = self.rest.split_at_checked(len)?;

@@ -121,7 +121,7 @@ impl Encoder {
         self.texts.insert(text.clone(), self.texts.len() as u64 + 1);
     }
 
-    /// Bytes that are no text, such as a path: their number, and the bytes.
+    /// Bytes that are not text, such as a path: their number, and the bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.out.extend(bytes);

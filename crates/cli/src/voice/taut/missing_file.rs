@@ -1,5 +1,5 @@
-//! What to do about an action that misses a file which is in the workspace, as a header: an action sees only the files that are
-//! its inputs, which compilers and other tools do not mention.
+//! Advice for an action that fails because a file of the workspace, such as a header, is not among its inputs. Compilers
+//! and other tools report only that the file does not exist.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -112,7 +112,7 @@ fn one_deeper(root: &Path, directories: &BTreeSet<&Path>, name: &str) -> Vec<Str
     let above =
         directories.iter().flat_map(|directory| ["", "include", "src"].map(|below| directory.join(below)));
     for directory in above.take(MAX_LISTED) {
-        // What is no directory, or cannot be listed, has nothing to suggest.
+        // What is not a directory, or cannot be listed, has nothing to suggest.
         let listed =
             Dir::of_user(&root.join(&directory)).and_then(|opened| opened.list()).unwrap_or_default();
         let below = listed.into_iter().filter(|(_, kind)| *kind == FileKind::Directory);

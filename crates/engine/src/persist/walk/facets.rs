@@ -64,7 +64,7 @@ impl Walker<'_> {
 }
 
 impl Core {
-    /// The version of a task that was good when a walk found a reader of it good; `None` if that is not known any more. A
+    /// The version of a task that was good when a walk found a reader of it good; `None` if that is no longer known. A
     /// reader of facets may have read another version.
     pub(crate) fn version_when_clean(&self, edge: &Edge) -> Option<Seq> {
         if edge.facets == Facets::WHOLE {

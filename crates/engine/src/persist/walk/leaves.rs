@@ -157,7 +157,7 @@ impl Walker<'_> {
     /// Notes by which of its runs a task is good.
     pub(super) fn note_good_run(&mut self, task: u32, run: usize) {
         self.walk.good += 1;
-        self.walk.is_good_by(task, run);
+        self.walk.note_good_run(task, run);
     }
 
     /// The leaf set in terms of this process. `None`: a rule in between does not exist here.

@@ -32,7 +32,7 @@ enum LeafVerdict {
     Good { run: usize, seq: u32, has_failed: bool, witness: Option<Vec<u8>> },
     /// It is a leaf, and no run is good.
     Stale,
-    /// It is no leaf without reads: nothing was asked.
+    /// It is not a leaf without reads: nothing was asked.
     Other,
 }
 

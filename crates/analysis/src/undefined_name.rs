@@ -1,6 +1,6 @@
-//! Which target was meant by a name that its module does not define: one of another module, by its name alone or in the form in
-//! which targets are typed and shown (`src/lib:geo`, `//src/lib:geo`, `:geo`, `@std//cc:debug`), which targets files do
-//! not have, or a file by its path.
+//! Suggestions for a name that its module does not define: a target of that name in another module, or the target or file
+//! that is meant by a name in the form of command lines (`src/lib:geo`, `//src/lib:geo`, `:geo`, `@std//cc:debug`), which
+//! targets files do not have.
 
 use taut_engine::Cx;
 use taut_repos::{DirRule, Entry, Listing, Repository, RootPath};
@@ -11,23 +11,23 @@ use taut_value::{NamedTarget, Str};
 use crate::{ModuleRule, Workspace, module_file};
 
 /// How many directories below a module are searched at most for a target that is not in it.
-// Each costs a listing that the failure then depends on; a message is not worth more.
+// The failure depends on each listing, so each costs a check in later builds.
 const MAX_DIRECTORIES: usize = 200;
 
 /// How many targets of a module are listed at most.
 const MAX_LISTED: usize = 12;
 
-/// A name in a form that targets files do not have.
+/// What a name in the form of command lines may refer to.
 #[derive(PartialEq, Eq, Debug)]
-struct Typed<'n> {
+struct Interpretations<'n> {
     /// The local name of the repository.
     repository: Option<&'n str>,
-    /// Modules and names that may be meant, as paths from the root, likelier ones first.
+    /// Modules and names, as paths from the root, likelier ones first.
     meant: Vec<(Str, &'n str)>,
 }
 
-/// What a name that is written in a module may mean; nothing of a plain one.
-fn typed<'n>(written: &'n str, module: &str) -> Typed<'n> {
+/// The interpretations of a name in the form of command lines; none for a plain name.
+fn interpretations<'n>(written: &'n str, module: &str) -> Interpretations<'n> {
     let (repository, rest) = match written.strip_prefix('@').and_then(|rest| rest.split_once("//")) {
         Some((repository, rest)) => (Some(repository), rest),
         None => (None, written),
@@ -62,23 +62,23 @@ fn typed<'n>(written: &'n str, module: &str) -> Typed<'n> {
         (None, None) if is_absolute => add(rest, rest),
         (None, None) => {}
     }
-    Typed { repository, meant }
+    Interpretations { repository, meant }
 }
 
-/// The target or file that was probably meant by a name, as it is written in the module: a name, or the list of a name of several
-/// words.
-pub(crate) struct Meant {
+/// The target or file that was probably meant by an undefined name.
+pub(crate) struct Suggestion {
+    /// How a targets file of the module refers to it: a plain name, or a list in JSON.
     pub(crate) written: String,
-    /// What it names.
+    /// The target or file itself.
     target: NamedTarget,
-    /// Whether the name is that of this one in another form, and does not only resemble it.
+    /// Whether the name is another form of the same name, and not only a similar one.
     pub(crate) is_same: bool,
 }
 
-/// What was probably meant.
-pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<Meant> {
+/// Finds what was probably meant by an undefined name.
+pub(crate) async fn suggested(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<Suggestion> {
     let own = workspace.repository(&named.repository).ok()?;
-    let Typed { repository, meant } = typed(&named.name, &named.module);
+    let Interpretations { repository, meant } = interpretations(&named.name, &named.module);
     let global = match repository {
         Some(local) => own.bindings.get(local)?,
         None => &named.repository,
@@ -91,7 +91,7 @@ pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -
     };
     let found = |module: &str, name: &str, is_same: bool| {
         let target = NamedTarget::new(global.clone(), module, name);
-        Some(Meant { written: written(module, name), target, is_same })
+        Some(Suggestion { written: written(module, name), target, is_same })
     };
     // A name that is there, at whichever place, before one that only resembles it.
     for (module, name) in &meant {
@@ -118,18 +118,14 @@ pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -
     None
 }
 
-/// The target that was probably meant by a name that is nothing.
+/// The target that was probably meant by a name of neither a target nor a file.
 pub async fn target_meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<NamedTarget> {
-    Some(meant(workspace, cx, named).await?.target)
+    Some(suggested(workspace, cx, named).await?.target)
 }
 
-/// The target of that name in another module whose directory has the same name as one that is not there: `src/lib` for
-/// `lib`.
-pub(crate) async fn in_module_of_that_name(
-    workspace: &Workspace,
-    cx: &Cx,
-    named: &NamedTarget,
-) -> Option<String> {
+/// The suggestion for a target of a module that does not exist: the target of that name in a module whose directory has
+/// the same last component (`src/lib` for `lib`).
+pub(crate) async fn in_similar_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
     let own = workspace.repository(&named.repository).ok()?;
     let last = |module: &str| module.rsplit('/').next().map(str::to_owned);
     let directory = last(&named.module)?;
@@ -141,11 +137,11 @@ pub(crate) async fn in_module_of_that_name(
     None
 }
 
-/// What a message says between a path and the targets of the module there.
+/// The words of a message between the path of a module and its targets.
 pub const IS_MODULE: &str = " is a module; its ";
 
-/// The targets of the module that a name is the path of, as they are written.
-pub(crate) async fn of_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
+/// The message for a name that is the path of a module, with the targets of that module.
+pub(crate) async fn if_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
     let own = workspace.repository(&named.repository).ok()?;
     let path = named.name.trim_matches('/');
     let places = [normal_path(&join(&named.module, path)), normal_path(path)];
@@ -189,7 +185,7 @@ async fn below(cx: &Cx, repository: &Repository, module: &str) -> Vec<String> {
         let directory = found[next].clone();
         next += 1;
         let place = RootPath { root: repository.target_root.name, path: directory.as_str().into() };
-        // Each listing is a read of the failure: when a target appears there, the message is made anew.
+        // Read through the engine: if a target appears there, the failure is invalidated and the message made anew.
         if let Ok(listing) = cx.get::<DirRule>(place).await
             && let Listing::Entries(entries) = &*listing
         {
@@ -250,7 +246,11 @@ mod tests {
         ] {
             let expected: Vec<(Str, &str)> =
                 meant.iter().map(|(module, name)| ((*module).into(), *name)).collect();
-            assert_eq!(typed(written, module), Typed { repository, meant: expected }, "{written}");
+            assert_eq!(
+                interpretations(written, module),
+                Interpretations { repository, meant: expected },
+                "{written}"
+            );
         }
     }
 }
