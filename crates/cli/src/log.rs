@@ -95,6 +95,8 @@ impl Log {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let live = terminal && !dumb && !options.plain_log && console_limit >= Level::Progress;
         let color = match (options.plain_log, options.color.as_deref()) {
+            // justbuild colours whatever standard error is, and asks no environment.
+            (plain, _) if tool == Name::Just => !plain,
             // What the command line says comes before the environment and the kind of terminal.
             (true, _) | (_, Some("never")) => false,
             (_, Some("always")) => true,

@@ -39,5 +39,5 @@ pub use rng::Rng;
 pub use rules::expressions_case;
 pub use shrink::shrink;
 pub use soak::times;
-pub use tool::{StartedTool, Tool, ToolResult, processed, without_ages};
+pub use tool::{StartedTool, Tool, ToolResult, processed, without_ages, without_colors};
 pub use workspace::{Installed, Workspace, files_below, listing};

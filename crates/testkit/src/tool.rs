@@ -124,6 +124,12 @@ impl Tool {
         &self.path
     }
 
+    /// Whether the tool is the reference, or called by one of its names.
+    fn is_reference(&self) -> bool {
+        let path = || self.path.file_name().and_then(OsStr::to_str);
+        self.name.or_else(path).is_some_and(|name| name.starts_with("just"))
+    }
+
     /// A call of the tool that is not started yet: in `dir`, with only `PATH`, `HOME`
     /// (= `dir`) and what [`Tool::with_env`] adds, standard input empty, both outputs kept.
     pub fn command(&self, dir: &Path) -> Command {
@@ -155,12 +161,30 @@ impl Tool {
             .args(args)
             .output()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.path.display()));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        // The reference writes colours to files, too, and tests are about the text.
+        let stderr = if self.is_reference() { without_colors(&stderr) } else { stderr.into_owned() };
         ToolResult {
             code: code(output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            stderr,
         }
     }
+}
+
+/// A text without the codes of colours.
+#[must_use]
+pub fn without_colors(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let parameters = part.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
+        match part[parameters..].strip_prefix('m') {
+            Some(rest) => plain += rest,
+            None => plain.extend(["\x1b[", part]),
+        }
+    }
+    plain
 }
 
 impl ToolResult {

@@ -10,13 +10,16 @@ const INDENT: &str = "\n     ";
 
 pub(super) struct Just;
 
+/// In 24 bits, as justbuild writes them whatever the terminal has.
 fn color_of(level: Level) -> &'static str {
     match level {
-        Level::Error => "\x1b[1;31m",
-        Level::Warn => "\x1b[1;33m",
-        Level::Info => "\x1b[32m",
-        Level::Progress => "\x1b[36m",
-        Level::Performance | Level::Debug | Level::Trace => "\x1b[35m",
+        Level::Error => "\x1b[38;2;255;000;000m",
+        Level::Warn => "\x1b[38;2;255;165;000m",
+        Level::Info => "\x1b[38;2;050;205;050m",
+        Level::Progress => "\x1b[38;2;000;100;000m",
+        Level::Performance => "\x1b[38;2;135;206;250m",
+        Level::Debug => "\x1b[38;2;135;206;235m",
+        Level::Trace => "\x1b[38;2;000;191;255m",
     }
 }
 
