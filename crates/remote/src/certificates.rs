@@ -28,7 +28,8 @@ pub(crate) fn refusal(error: &(dyn Error + 'static)) -> Option<Status> {
         // An error of input and output hides the one that it was made of from `source`.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         let tls = error.downcast_ref::<Tls>().or_else(|| inner?.downcast_ref());
-        if let Some(why) = tls.and_then(words) {
+        let refused = tls.and_then(words).or_else(|| alert_in(&error.to_string()).and_then(words_of_alert));
+        if let Some(why) = refused {
             return Some(Status::new(Code::Unauthenticated, why));
         }
         next = match inner {
@@ -45,19 +46,37 @@ fn words(error: &Tls) -> Option<String> {
             format!("the certificate of the server is not accepted: {}", of_server(why))
         }
         Tls::NoCertificatesPresented => "the server has no certificate".to_owned(),
-        Tls::AlertReceived(AlertDescription::CertificateRequired) => CERTIFICATE_WANTED.to_owned(),
-        Tls::AlertReceived(
-            AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::UnknownCA
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::NoCertificate,
-        ) => "the server does not accept the certificate of the client".to_owned(),
+        Tls::AlertReceived(alert) => return words_of_alert(*alert),
         // The others are about single messages, which a disturbed connection may have changed.
         _ => return None,
     })
+}
+
+/// The alerts by which a server refuses the certificate of a client, or asks for one (RFC 8446, 6.2).
+const ALERTS: [AlertDescription; 8] = [
+    AlertDescription::CertificateRequired,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::UnknownCA,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::BadCertificate,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::NoCertificate,
+];
+
+fn words_of_alert(alert: AlertDescription) -> Option<String> {
+    let text = match alert {
+        AlertDescription::CertificateRequired => CERTIFICATE_WANTED,
+        alert if ALERTS.contains(&alert) => "the server does not accept the certificate of the client",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// The alert about a certificate that a text of the library ends with: HTTP/2 keeps no more than the text of an alert that
+/// comes after the handshake, as all do in TLS 1.3.
+fn alert_in(text: &str) -> Option<AlertDescription> {
+    ALERTS.into_iter().find(|alert| text.ends_with(&Tls::AlertReceived(*alert).to_string()))
 }
 
 fn of_server(why: &CertificateError) -> String {
@@ -92,4 +111,32 @@ fn of_server(why: &CertificateError) -> String {
         other => return format!("it is not as it should be ({other:?})"),
     };
     text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(error: &(dyn Error + 'static)) -> Option<String> {
+        refusal(error).map(|status| status.message().to_owned())
+    }
+
+    #[test]
+    fn alerts_are_known_whether_they_come_as_errors_or_as_texts() {
+        let wanted = Tls::AlertReceived(AlertDescription::CertificateRequired);
+        assert_eq!(refused(&wanted).as_deref(), Some(CERTIFICATE_WANTED));
+        assert_eq!(refused(&io::Error::other(wanted.clone())).as_deref(), Some(CERTIFICATE_WANTED));
+        // As HTTP/2 passes it on.
+        assert_eq!(refused(&io::Error::other(wanted.to_string())).as_deref(), Some(CERTIFICATE_WANTED));
+        let revoked = Tls::AlertReceived(AlertDescription::CertificateRevoked);
+        let words = "the server does not accept the certificate of the client";
+        assert_eq!(refused(&io::Error::other(revoked.to_string())).as_deref(), Some(words));
+    }
+
+    #[test]
+    fn an_alert_about_a_message_may_be_the_fault_of_the_connection() {
+        let disturbed = Tls::AlertReceived(AlertDescription::BadRecordMac);
+        assert_eq!(refused(&disturbed), None);
+        assert_eq!(refused(&io::Error::other(disturbed.to_string())), None);
+    }
 }

@@ -7,7 +7,7 @@ use taut_value::{Artifact, Id, Map, Tree};
 
 use super::words::{capital, many};
 use super::{DefinedAction, Explainer, MAX_SHOWN, Rank};
-use crate::history::{Subject, source_file};
+use crate::history::{ActionEnd, Subject, source_file};
 
 impl Explainer<'_> {
     /// Explains what lies at a path: a source, or what is built under that name.
@@ -211,8 +211,13 @@ impl Explainer<'_> {
         self.first_what_ran(&mut actions);
         let cached = actions.iter().position(|id| self.rank(id) == Rank::FromCache).unwrap_or(actions.len());
         let words = |id: &Id| {
-            let from = if self.rank(id) == Rank::FromCache { ", from cache" } else { "" };
-            format!("{}{from}", self.action_words(id))
+            let end = match self.record.actions.get(id) {
+                Some(ActionEnd::Unread) => ", did not run: none of the inputs that it read has changed",
+                Some(ActionEnd::Cached) => ", from cache",
+                Some(ActionEnd::Failed) => ", failed",
+                _ => "",
+            };
+            format!("{}{end}", self.action_words(id))
         };
         // Of actions that did not run only the number says something, unless there are no others.
         let shown = if cached == 0 || self.is_verbose { actions.len() } else { cached };
