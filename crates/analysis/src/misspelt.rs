@@ -1,15 +1,20 @@
-//! Variables of expressions that are probably misspelt.
+//! Variables and parts of expressions that are probably misspelt.
 
-use taut_expr::{Expr, MisspeltVariable};
+use taut_expr::{Expr, MisspeltPart, MisspeltVariable};
 use taut_syntax::{Diagnostic, quoted};
 use taut_value::Str;
 
-/// Warnings about variables of an expression that have no value but a name similar to one that has.
+/// Warnings about variables of an expression that have no value but a name similar to one that has, and about keys of
+/// constructs that are ignored but similar to a part of it.
 pub(crate) fn warnings(expr: &Expr, declared: &[Str]) -> Vec<Diagnostic> {
     let found = expr.misspelt_variables(declared).into_iter();
     let warning = |MisspeltVariable { name, location, meant }: MisspeltVariable| {
         let message = format!("no variable {} is declared here, so it is always null", quoted(&name));
         Diagnostic::warning(message).reference("").at(location).suggest(Some(meant.as_str()))
     };
-    found.map(warning).collect()
+    let part = |MisspeltPart { construct, key, location, meant }: MisspeltPart| {
+        let message = format!("{} is not part of {} and is ignored", quoted(&key), quoted(&construct));
+        Diagnostic::warning(message).reference("").at(location).suggest(Some(meant))
+    };
+    found.map(warning).chain(expr.misspelt_parts().into_iter().map(part)).collect()
 }

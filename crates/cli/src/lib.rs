@@ -30,6 +30,7 @@ mod man;
 mod mr;
 pub mod options;
 mod output;
+mod output_files;
 mod profile;
 mod progress;
 mod rc_words;
@@ -68,6 +69,7 @@ pub use completion::complete_line;
 use exit::Exit;
 use log::Log;
 use options::{Command, CommandLine, NoCommand};
+use output_files::OutputFiles;
 use standard_streams::{eprint_error, eprint_text, print};
 pub use taut_driver::{helper_main_if_requested, raise_open_file_limit};
 use tool_name::Name;
@@ -154,6 +156,7 @@ fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Lo
 }
 
 fn dispatch(name: Name, command: Command) -> Exit {
+    let files = OutputFiles::of(name, &command);
     match command {
         Command::Version => print(version::text(name).as_bytes()),
         Command::Init(options) => init::run(&options),
@@ -177,27 +180,48 @@ fn dispatch(name: Name, command: Command) -> Exit {
         Command::GcRepo(o) => with_log(name, &o.log, |log| repository_commands::collect(&o, log)),
         // `do` says nothing that a call without it does not do.
         Command::Do(o) => call(name, &std::iter::once(name.word().into()).chain(o.words).collect::<Vec<_>>()),
-        Command::Describe(o) => with_log(name, &o.log, |log| describe::run(name, &o, log)),
+        Command::Describe(o) => with_log_and_files(name, &files, &o.log, |log| describe::run(name, &o, log)),
         Command::CompileCommands(o) => {
-            with_log(name, &o.build.log, |log| compile_commands::run(name, &o, log))
+            with_log_and_files(name, &files, &o.build.log, |log| compile_commands::run(name, &o, log))
         }
-        Command::Test(o) => with_log(name, &o.build.log, |log| testing::run(name, &o, log)),
-        Command::Watch(o) => with_log(name, &o.build.log, |log| watch::run(name, &o, log)),
+        Command::Test(o) => with_log_and_files(name, &files, &o.build.log, |log| testing::run(name, &o, log)),
+        Command::Watch(o) => with_log_and_files(name, &files, &o.build.log, |log| watch::run(name, &o, log)),
         Command::WhatIf(o) => with_log(name, &o.question.log, |log| what_if::run(name, &o, log)),
         Command::Explain(o) => with_log(name, &o.log, |log| explain::run(name, &o, log)),
-        Command::Analyse(o) => with_log(name, &o.log, |log| analyse::run(name, &o, log)),
-        Command::Build(o) => with_log(name, &o.log, |log| build::build(name, &o, log)),
-        Command::Install(o) => with_log(name, &o.build.log, |log| build::install(name, &o, log)),
-        Command::Rebuild(o) => with_log(name, &o.build.log, |log| build::rebuild(name, &o, log)),
-        Command::Traverse(o) => with_log(name, &o.log, |log| traverse::run(name, &o, log)),
+        Command::Analyse(o) => with_log_and_files(name, &files, &o.log, |log| analyse::run(name, &o, log)),
+        Command::Build(o) => with_log_and_files(name, &files, &o.log, |log| build::build(name, &o, log)),
+        Command::Install(o) => {
+            with_log_and_files(name, &files, &o.build.log, |log| build::install(name, &o, log))
+        }
+        Command::Rebuild(o) => {
+            with_log_and_files(name, &files, &o.build.log, |log| build::rebuild(name, &o, log))
+        }
+        Command::Traverse(o) => with_log_and_files(name, &files, &o.log, |log| traverse::run(name, &o, log)),
     }
 }
 
 fn with_log(name: Name, options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Exit) -> Exit {
+    with_log_and_files(name, &OutputFiles::default(), options, go)
+}
+
+/// `files`: those that the call writes at its end, which are checked before it begins.
+fn with_log_and_files(
+    name: Name,
+    files: &OutputFiles,
+    options: &options::Log,
+    go: impl FnOnce(&Arc<Log>) -> Exit,
+) -> Exit {
     match Log::open(options, name) {
         Ok(log) => {
             let log = Arc::new(log);
-            let exit = go(&log);
+            // Before the others, since it gets the error about them.
+            if name == Name::Taut
+                && let Some(path) = &options.diagnostics
+                && let Err(exit) = files.check_one(path, &log)
+            {
+                return exit;
+            }
+            let exit = files.check(&log).map_or_else(|exit| exit, |()| go(&log));
             // Also after a failure, which is what the diagnostics are about.
             let written = match log.collected() {
                 Some((path, text)) => text_file::write_or_print(path, &text, &log),

@@ -117,6 +117,24 @@ fn what_is_no_input_is_an_error_and_the_tool_chain_is_none() {
 }
 
 #[test]
+fn after_a_depfile_that_names_no_input_nothing_starts() {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", r#"{"t": {"type": "r"}}"#);
+    // Again and again, since a second action would not start each time.
+    for round in 0..20 {
+        let rules = r#"{"r": {"expression": {"type": "RESULT", "artifacts": {"type": "map_union", "$1":
+          {"type": "foreach", "range": {"type": "range", "$1": "8"}, "body":
+            {"type": "to_subdir", "subdir": {"type": "var", "name": "_"}, "$1":
+              {"type": "ACTION", "outs": ["x", "d"], "depfile": "d",
+               "cmd": ["sh", "-c", "echo ROUND > x; echo x: other.h > d"],
+               "env": {"type": "singleton_map", "key": "N", "value": {"type": "var", "name": "_"}}}}}}}}}"#;
+        workspace.file("RULES", rules.replace("ROUND", &round.to_string()));
+        let errors = workspace.run(&taut(), ["build", "-J", "1", "t"]).exits(1).stderr;
+        assert_eq!(errors.matches("names \"other.h\", which is no input").count(), 1, "{errors}");
+    }
+}
+
+#[test]
 fn a_depfile_that_is_no_output_is_an_error_of_analysis_with_its_place() {
     for (depfile, why) in [
         ("\"x.d\"", "\"depfile\" of \"ACTION\" has to be one of the outs, but is \"x.d\""),

@@ -62,7 +62,7 @@ pub use missing_output::{ActualEntry, MissingOutput};
 pub use printed::Printed;
 pub use reads::DepfileInputs;
 pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, SentObjects, send};
-pub use run::{Executor, KnownFuture, KnownResult, RunRule};
+pub use run::{Executor, KnownFuture, KnownResult, RunEnd, RunRule};
 pub use run_result::{RunKey, RunResult, TakenFrom};
 pub use shared::{
     Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, TreeFault,

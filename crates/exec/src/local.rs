@@ -25,9 +25,10 @@ use taut_value::path::{normal, normal_path};
 use taut_value::{ActionDescription, Str};
 
 use crate::{
-    DepfileInputs, Events, Executor, MissingOutput, Phase, RunKey, RunResult, StopSwitch,
+    DepfileInputs, Events, Executor, MissingOutput, Phase, RunEnd, RunKey, RunResult, StopSwitch,
     collect::{Collector, OutputAtPath},
     lost, not_started, path_conflict,
+    run::with_end,
     slots::{Slot, Slots},
     stage::{Stage, StageContent},
     trees::normalised_stage,
@@ -123,14 +124,17 @@ impl LocalExecutor {
         exec_root.as_ref().map_err(|error| Phase::Staging.failed(error))
     }
 
-    async fn run_here(&self, key: &RunKey) -> Result<RunResult, Fail> {
+    async fn run_here(&self, key: &RunKey, end: &dyn RunEnd) -> Result<RunResult, Fail> {
         // Waiting here, not in a thread: a task that waits for a slot occupies no worker of the engine.
         let mut run_slot = self.exec_root()?.slot().await;
         // The build may have been stopped while this waited for a slot.
         if self.setup.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
-        let ended = self.run_in(&mut run_slot, key).await;
+        let ended = match self.run_in(&mut run_slot, key).await {
+            Ok(ran) => with_end(ran, end).await,
+            failed => failed,
+        };
         // While this has the slot: the action that gets it next has to see the failure.
         self.setup.stop.note_end(&key.action, &ended);
         ended
@@ -348,8 +352,9 @@ impl Executor for LocalExecutor {
         &'e self,
         key: &'e RunKey,
         _: Option<&'e DepfileInputs<'e>>,
+        end: &'e dyn RunEnd,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
-        Box::pin(self.run_here(key))
+        Box::pin(self.run_here(key, end))
     }
 
     fn close(&self) {

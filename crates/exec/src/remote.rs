@@ -37,9 +37,10 @@ use taut_value::{ActionDescription, Id, Str};
 
 use crate::{
     ActionError, AtServer, Cause, DepfileInputs, Events, Executor, KnownFuture, KnownResult, LocalExecutor,
-    Missed, Phase, RunKey, RunResult, Step, StopSwitch, TakenFrom, Traffic,
+    Missed, Phase, RunEnd, RunKey, RunResult, Step, StopSwitch, TakenFrom, Traffic,
     message::{Demands, properties},
     reads::KeptReads,
+    run::with_end,
     shared::ExecutedActions,
     slots::Slots,
 };
@@ -319,9 +320,10 @@ impl RemoteExecutor {
         &self,
         key: &RunKey,
         names: Option<&DepfileInputs<'_>>,
+        end: &dyn RunEnd,
     ) -> Result<RunResult, Fail> {
         if let Some(number) = self.endpoint_of(&key.action) {
-            return self.run_at(number, key, names).await;
+            return self.run_at(number, key, names, end).await;
         }
         // What other actions have left at servers is read here.
         let inputs: Vec<_> = key.inputs.iter().map(|(_, object)| *object).collect();
@@ -333,7 +335,7 @@ impl RemoteExecutor {
             moved.fetched_bytes = self.setup.store.fetch(&inputs).await.map_err(in_staging)?;
             moved.downloading = begin.elapsed();
         }
-        let ran = self.setup.local.run(key, None).await?;
+        let ran = self.setup.local.run(key, None, end).await?;
         let Moved { fetched_bytes, downloading, .. } = moved;
         Ok(RunResult { fetched_bytes, downloading, ..ran })
     }
@@ -343,6 +345,7 @@ impl RemoteExecutor {
         number: usize,
         key: &RunKey,
         names: Option<&DepfileInputs<'_>>,
+        end: &dyn RunEnd,
     ) -> Result<RunResult, Fail> {
         // A slot without a value: only the number of executions in flight is limited.
         let _slot = self.slots.take(|_| Some(())).await;
@@ -350,7 +353,10 @@ impl RemoteExecutor {
         if self.setup.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
-        let ended = self.run_in_slot(number, key, names).await;
+        let ended = match self.run_in_slot(number, key, names).await {
+            Ok(ran) => with_end(ran, end).await,
+            failed => failed,
+        };
         // While this has the slot: the action that gets it next has to see the failure.
         self.setup.stop.note_end(&key.action, &ended);
         ended
@@ -552,8 +558,9 @@ impl Executor for RemoteExecutor {
         &'e self,
         key: &'e RunKey,
         names: Option<&'e DepfileInputs<'e>>,
+        end: &'e dyn RunEnd,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
-        Box::pin(self.run_somewhere(key, names))
+        Box::pin(self.run_somewhere(key, names, end))
     }
 
     fn server_of(&self, action: &ActionDescription) -> Option<&str> {

@@ -24,11 +24,27 @@ pub enum KnownResult {
 /// A lookup of a [`KnownResult`].
 pub type KnownFuture<'e> = Pin<Box<dyn Future<Output = Result<KnownResult, Fail>> + Send + 'e>>;
 
+/// What is done with the result of a run while no other action gets its slot: whether an action failed may be known only
+/// then, and after a failure none may start.
+pub trait RunEnd: Send + Sync {
+    /// Completes the result of a run that ended.
+    fn ended<'r>(
+        &'r self,
+        ran: &'r mut RunResult,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Fail>> + Send + 'r>>;
+}
+
+/// How a run ended, with what is done at its end.
+pub(crate) async fn with_end(mut ran: RunResult, end: &dyn RunEnd) -> Result<RunResult, Fail> {
+    end.ended(&mut ran).await?;
+    Ok(ran)
+}
+
 /// Runs one action whose result is not cached.
 pub trait Executor: Send + Sync {
     /// Runs the action and stores its outputs, or notes where they are. The future is woken when the action is done; it occupies no
     /// thread meanwhile. Dropping it ends the action. `names`: its inputs, if a server that executes it may take a result by what was
-    /// read.
+    /// read. `end`: what to do with its result before another action starts in its place.
     ///
     /// # Errors
     /// An error of the system, as made by [`Phase::failed`]; a command that fails is not an error here.
@@ -36,6 +52,7 @@ pub trait Executor: Send + Sync {
         &'e self,
         key: &'e RunKey,
         names: Option<&'e DepfileInputs<'e>>,
+        end: &'e dyn RunEnd,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>>;
 
     /// The id of the server that executes an action and keeps its result; `None` if the action runs here, and its result
@@ -209,21 +226,8 @@ impl Execution {
                 return Ok(ran);
             }
         }
-        let mut ran = self.executor.run(key, kept).await?;
-        // A result by the inputs that were read needs no check: its depfile was read when it was recorded.
-        if ran.is_success()
-            && !ran.by_reads
-            && let Some(names) = names
-        {
-            let recording = |error| Phase::Recording.failed_in_store(error);
-            match server {
-                Some(server) => {
-                    self.read_depfile(names, server, &mut ran, is_kept).await.map_err(recording)?
-                }
-                None => ran.invalid.extend(self.wrong_depfile(names, &ran).map_err(recording)?),
-            }
-        }
-        Ok(ran)
+        let end = DepfileEnd { execution: self, names, server, is_kept };
+        self.executor.run(key, kept, &end).await
     }
 
     /// The cached result of a run with the same inputs, or with the same inputs among those that were read.
@@ -242,5 +246,34 @@ impl Execution {
     /// The same run with its depfile.
     pub(crate) fn with_depfile(&self, key: &RunKey) -> RunKey {
         RunKey { depfile: self.depfiles.of(&key.id, &key.action), ..key.clone() }
+    }
+}
+
+/// Reads the depfile of a run that succeeded.
+struct DepfileEnd<'e> {
+    execution: &'e Execution,
+    names: Option<&'e DepfileInputs<'e>>,
+    server: Option<&'e str>,
+    is_kept: bool,
+}
+
+impl RunEnd for DepfileEnd<'_> {
+    fn ended<'r>(
+        &'r self,
+        ran: &'r mut RunResult,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Fail>> + Send + 'r>> {
+        Box::pin(async move {
+            // Of a result by what was read, the depfile was read when that was recorded.
+            let Some(names) = self.names.filter(|_| ran.is_success() && !ran.by_reads) else { return Ok(()) };
+            let recording = |error| Phase::Recording.failed_in_store(error);
+            match self.server {
+                Some(server) => {
+                    let read = self.execution.read_depfile(names, server, ran, self.is_kept);
+                    read.await.map_err(recording)?;
+                }
+                None => ran.invalid.extend(self.execution.wrong_depfile(names, ran).map_err(recording)?),
+            }
+            Ok(())
+        })
     }
 }

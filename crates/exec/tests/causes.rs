@@ -16,7 +16,7 @@ use taut_digest::{HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
     ArtifactKey, ArtifactRule, Built, Cause, DepfileInputs, Execution, ExecutionFailure, Executor, NoEvents,
-    RunKey, RunResult, SourceProblem, Sources, StopSwitch, Undefined, register,
+    RunEnd, RunKey, RunResult, SourceProblem, Sources, StopSwitch, Undefined, register,
 };
 use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, Listing, Observation, Result as RootResult, Source, SourceRoot, Symlinks};
@@ -86,6 +86,7 @@ impl Executor for Touch {
         &'e self,
         key: &'e RunKey,
         _: Option<&'e DepfileInputs<'e>>,
+        _: &'e dyn RunEnd,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         Box::pin(async {
             let digest = self.0.put_blob(b"", false).unwrap();

@@ -19,8 +19,8 @@ use memory::MemoryRoot;
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ArtifactKey, ArtifactRule, Built, DepfileInputs, Execution, Executor, NoEvents, RunKey, RunResult,
-    Sources, StopSwitch, register,
+    ArtifactKey, ArtifactRule, Built, DepfileInputs, Execution, Executor, NoEvents, RunEnd, RunKey,
+    RunResult, Sources, StopSwitch, register,
 };
 use taut_repos::{
     DirRule, DirectoryRoot, Entry, FileRule, Listing, Root, RootName, RootPath, Roots, SourceRoot, Symlinks,
@@ -106,6 +106,7 @@ impl Executor for Nothing {
         &'e self,
         _: &'e RunKey,
         _: Option<&'e DepfileInputs<'e>>,
+        _: &'e dyn RunEnd,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         unreachable!("nothing defines an action")
     }

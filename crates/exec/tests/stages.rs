@@ -13,8 +13,8 @@ use std::{
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ActionFailure, ArtifactKey, ArtifactRule, Built, DepfileInputs, Execution, Executor, NoEvents, RunKey,
-    RunResult, Sources, StopSwitch, register,
+    ActionFailure, ArtifactKey, ArtifactRule, Built, DepfileInputs, Execution, Executor, NoEvents, RunEnd,
+    RunKey, RunResult, Sources, StopSwitch, register,
 };
 use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, SourceRoot};
@@ -41,6 +41,7 @@ impl Executor for Fake {
         &'e self,
         key: &'e RunKey,
         _: Option<&'e DepfileInputs<'e>>,
+        _: &'e dyn RunEnd,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         Box::pin(async move {
             let word = key.action.command[0].clone();

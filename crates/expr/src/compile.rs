@@ -10,8 +10,8 @@ use taut_value::{Str, Value, deep};
 
 use crate::{
     abbreviate,
-    construct::Construct,
-    program::{Expr, Literal, NONE, Node, Op, Program, Variable, json_to_value},
+    construct::{Construct, parts_of},
+    program::{Expr, Literal, MisspeltAt, NONE, Node, Op, Program, Variable, json_to_value},
 };
 
 impl Expr {
@@ -28,7 +28,7 @@ impl Expr {
 
 fn compile(json: Json<'_>, base: JsonPath) -> Expr {
     let offset = json.span().start;
-    let mut compiler = Compiler { nodes: Vec::new(), scope: Vec::new(), offset };
+    let mut compiler = Compiler { nodes: Vec::new(), misspelt: Vec::new(), scope: Vec::new(), offset };
     let root = compiler.node(json, NONE, (None, [NONE; 2]));
     let program = Program {
         file: json.document().label().clone(),
@@ -36,6 +36,7 @@ fn compile(json: Json<'_>, base: JsonPath) -> Expr {
         // Only this part of the file: errors show pieces of it, and the file need not be kept for that.
         text: json.source().into(),
         nodes: compiler.nodes,
+        misspelt: compiler.misspelt,
     };
     Expr { program: Arc::new(program), root }
 }
@@ -57,6 +58,7 @@ fn shown(json: Json<'_>) -> String {
 
 struct Compiler {
     nodes: Vec<Node>,
+    misspelt: Vec<MisspeltAt>,
     /// The variables that are bound at the present node, outermost first.
     // The position in it is that of the variable on the stack of an evaluation, so no name is looked up there.
     scope: Vec<Str>,
@@ -97,6 +99,7 @@ impl Compiler {
         // A list of constants is a constant itself. Its items' nodes, the last ones in the arena, are no longer
         // referred to.
         self.nodes.truncate(index as usize + 1);
+        self.misspelt.retain(|misspelt| misspelt.node <= index);
         Op::Constant(Value::List(values.into()))
     }
 
@@ -142,6 +145,7 @@ impl Compiler {
                 return Op::Broken(message, None);
             }
         };
+        self.look_for_misspelt(name, json, index);
         match name {
             "var" => {
                 let variable = match json.get("name").map(string) {
@@ -192,6 +196,24 @@ impl Compiler {
                 // No error yet: a part that is not evaluated may have any type, as in the reference.
                 None => Op::Unknown(name.into()),
             },
+        }
+    }
+
+    /// Notes the keys that are probably misspelt parts of a construct. Other keys that are not parts have no effect on
+    /// purpose: users write comments in them.
+    fn look_for_misspelt(&mut self, construct: &str, json: Json<'_>, node: u32) {
+        let Some(parts) = parts_of(construct) else { return };
+        let parts = parts.into_iter().flatten().copied();
+        for (key, _) in json.entries() {
+            if key == "type" || parts.clone().any(|part| part == key) {
+                continue;
+            }
+            // If the construct has that part, too, the key is hardly a misspelling of it.
+            let absent = parts.clone().filter(|part| json.get(part).is_none());
+            if let Some(meant) = did_you_mean(key, absent) {
+                let construct = construct.into();
+                self.misspelt.push(MisspeltAt { node, construct, key: key.into(), meant });
+            }
         }
     }
 

@@ -61,6 +61,17 @@ impl Construct {
             _ => &[],
         }
     }
+
+    /// All parts: the arguments, the names of variables, and what is neither.
+    fn parts(self) -> [&'static [&'static str]; 3] {
+        let others: &[&str] = match self {
+            Construct::Foreach | Construct::ForeachMap | Construct::ZipWith | Construct::Foldl => &["body"],
+            Construct::Action => &["may_fail", "no_cache"],
+            Construct::CallExpression => &["name"],
+            _ => &[],
+        };
+        [self.arguments(), self.bound_by(), others]
+    }
 }
 
 constructs! {
@@ -137,19 +148,17 @@ pub(crate) const SPECIAL_FORMS: [(&str, &[&str]); 8] = [
     ("env", &["vars"]),
 ];
 
+/// The parts of the construct of that name, in any of these lists.
+pub(crate) fn parts_of(name: &str) -> Option<[&'static [&'static str]; 3]> {
+    let special =
+        || SPECIAL_FORMS.iter().find(|(form, _)| *form == name).map(|(_, parts)| [*parts, &[], &[]]);
+    Construct::from_name(name).map(Construct::parts).or_else(special)
+}
+
 /// The names of all constructs and special forms, as values of `type`, each with the keys of its parts; both sorted. Forms
 /// that occur only within quasi-quotations are left out.
 pub fn vocabulary() -> Vec<(&'static str, Vec<&'static str>)> {
-    let constructs = Construct::ALL.iter().map(|construct| {
-        let body: &[&str] = match construct {
-            Construct::Foreach | Construct::ForeachMap | Construct::ZipWith | Construct::Foldl => &["body"],
-            Construct::Action => &["may_fail", "no_cache"],
-            Construct::CallExpression => &["name"],
-            _ => &[],
-        };
-        let parts = [construct.arguments(), construct.bound_by(), body].concat();
-        (construct.name(), parts)
-    });
+    let constructs = Construct::ALL.iter().map(|construct| (construct.name(), construct.parts().concat()));
     let special = SPECIAL_FORMS.iter().map(|(name, parts)| (*name, parts.to_vec()));
     let mut all: Vec<_> = constructs.chain(special).collect();
     all.iter_mut().for_each(|(_, parts)| parts.sort_unstable());

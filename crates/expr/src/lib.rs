@@ -21,4 +21,4 @@ pub use construct::vocabulary;
 pub use error::{ErrorKind, EvalError};
 pub use eval::{MAX_STRING_BYTES, evaluate};
 pub use host::{Context, Host, NoName, Offer, Pure};
-pub use program::{Expr, Function, Imports, MisspeltVariable, json_to_value, literal_value};
+pub use program::{Expr, Function, Imports, MisspeltPart, MisspeltVariable, json_to_value, literal_value};

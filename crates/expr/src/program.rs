@@ -24,6 +24,7 @@ pub(crate) struct Program {
     pub(crate) base: JsonPath,
     pub(crate) text: Box<str>,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) misspelt: Vec<MisspeltAt>,
 }
 
 pub(crate) struct Node {
@@ -145,7 +146,39 @@ pub struct MisspeltVariable {
     pub meant: Str,
 }
 
+/// A key of a construct that is not part of it, but similar to a part that the construct lacks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MisspeltPart {
+    /// The `type` of the construct.
+    pub construct: Str,
+    /// The key.
+    pub key: Str,
+    /// The location of the key.
+    pub location: Location,
+    /// The part that was probably meant.
+    pub meant: &'static str,
+}
+
+/// The same by node.
+pub(crate) struct MisspeltAt {
+    pub(crate) node: u32,
+    pub(crate) construct: Str,
+    pub(crate) key: Str,
+    pub(crate) meant: &'static str,
+}
+
 impl Expr {
+    /// The keys of its constructs that have no effect and are probably misspelt.
+    pub fn misspelt_parts(&self) -> Vec<MisspeltPart> {
+        let part = |MisspeltAt { node, construct, key, meant }: &MisspeltAt| MisspeltPart {
+            construct: construct.clone(),
+            key: key.clone(),
+            location: Location::key(self.program.file.clone(), self.program.path(*node).key(key.as_str())),
+            meant,
+        };
+        self.program.misspelt.iter().map(part).collect()
+    }
+
     /// Whether it has the same value in any environment, as literals have.
     pub fn is_constant(&self) -> bool {
         matches!(self.program.nodes[self.root as usize].op, Op::Constant(_))

@@ -11,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::{
+    fs::{Access, AtFlags, Mode, OFlags, accessat, openat},
+    io::Errno,
+};
 
 use crate::{
     At, Dir, Error, File, Result, Stat,
@@ -105,6 +108,27 @@ impl Named {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | how;
         let open = || openat(&self.dir, &self.name, flags, Mode::from_raw_mode(0o666));
         Ok(File::new(call("create", || self.at().path(), open)?.into(), self.at()))
+    }
+
+    /// Whether a file could be written at this path now, by a look that changes nothing: it may be overtaken. Neither a
+    /// pipe nor a device is looked at, nor what a link leads to that does not exist.
+    ///
+    /// # Errors
+    /// The directory does not exist, or what is there or the directory refuses.
+    pub fn check_writable(path: &Path) -> Result<()> {
+        let named = Named::of_user(path)?;
+        let (dir, name) = (&named.dir, &*named.name);
+        let may = |name: &Path, access| accessat(dir, name, access, AtFlags::EACCESS);
+        let answer = match (Named::stat(path), Named::lstat(path)) {
+            (Ok(stat), _) if stat.is_dir() => Err(Errno::ISDIR),
+            (Ok(stat), _) if stat.is_file() => may(Path::new(name), Access::WRITE_OK),
+            (Err(_), Err(error)) if error.is_not_found() => {
+                may(Path::new("."), Access::WRITE_OK | Access::EXEC_OK)
+            }
+            _ => Ok(()),
+        };
+        // The error is that of the call that would be refused.
+        answer.map_err(|errno| Error { op: "create", path: named.at().path(), source: errno.into() })
     }
 }
 

@@ -135,20 +135,27 @@ impl Dumps {
         of_values.iter().any(|path| path.is_some())
     }
 
-    /// Whether anything is to be written.
+    /// The files that are to be written.
     // Field by field: clap keeps no list of the options that were given once they are typed.
+    pub fn files(&self) -> [&Option<PathBuf>; 11] {
+        [
+            &self.dump_actions,
+            &self.dump_blobs,
+            &self.dump_trees,
+            &self.dump_provides,
+            &self.dump_result,
+            &self.dump_vars,
+            &self.dump_targets,
+            &self.dump_export_targets,
+            &self.dump_targets_graph,
+            &self.dump_anonymous,
+            &self.dump_nodes,
+        ]
+    }
+
+    /// Whether anything is to be written.
     pub fn any(&self) -> bool {
-        self.dump_actions.is_some()
-            || self.dump_blobs.is_some()
-            || self.dump_trees.is_some()
-            || self.dump_provides.is_some()
-            || self.dump_result.is_some()
-            || self.dump_vars.is_some()
-            || self.dump_targets.is_some()
-            || self.dump_export_targets.is_some()
-            || self.dump_targets_graph.is_some()
-            || self.dump_anonymous.is_some()
-            || self.dump_nodes.is_some()
+        self.files().iter().any(|path| path.is_some())
     }
 }
 

@@ -80,14 +80,23 @@ impl Messages {
     pub(super) fn say_failed(&self, failure: &BuildFailure, defined: &dyn ActionOrigins) {
         // Cloned: to find the targets of actions locks the state, too.
         let failed = self.state().failed.clone();
-        let name = |(id, output): &(Id, String)| format!("{} ({output})", self.name_in_summary(id, defined));
+        // By target and action: the order of events differs from call to call if actions run at a time.
+        let mut named: Vec<(String, Option<u64>, &String)> = failed
+            .iter()
+            .map(|(id, output)| {
+                let name = self.name_in_summary(id, defined);
+                (name, self.origin(id).map(|origin| origin.subtask), output)
+            })
+            .collect();
+        named.sort_unstable();
+        let named =
+            named.into_iter().map(|(name, _, output)| format!("{name} ({output})")).collect::<Vec<_>>();
         // Before the state is locked below, for the same reason.
         let not_built = self.not_built(failure, &failed, defined);
-        let failed: Vec<String> = failed.iter().map(name).collect();
         let state = self.state();
         let mut parts = Vec::new();
-        if !failed.is_empty() {
-            let (number, named) = (count(failed.len(), "action"), some_of(&failed, MAX_NAMED));
+        if !named.is_empty() {
+            let (number, named) = (count(named.len(), "action"), some_of(&named, MAX_NAMED));
             parts.push(format!("{number} failed: {named}"));
         }
         if !failure.unbuilt.is_empty() {
