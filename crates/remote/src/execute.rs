@@ -7,6 +7,8 @@
 
 use std::{
     cell::RefCell,
+    future::poll_fn,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -21,7 +23,7 @@ use taut_proto::{
     },
 };
 use taut_service::{Error, Execute, Executed, Progress, ReportedIn, Result, Stage};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::spawn_local};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
@@ -48,6 +50,9 @@ const CANCELLING: Duration = Duration::from_secs(1);
 // justbuild's server answers when the action has ended, which may take long, and never if the operation failed: so a
 // bound that is too short costs another execution, and none at all a build that hangs.
 const MAX_UNHEARD_SILENCES: u32 = 30;
+
+/// How long a stream may go on after its last message.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// How an attempt ended that did not fail.
 enum AttemptEnd {
@@ -121,6 +126,18 @@ pub(crate) async fn execute(
         let _ = link.within(CANCEL, CANCELLING, cancel(link, name)).await;
     }
     ended
+}
+
+/// Leaves a stream to its end, whose last message has come.
+// If it were closed from here while its end is on the way, that would arrive for a stream which is not known any more. For the
+// library (h2) this is an error of the server, and after a thousand of them it cuts the connection, with all that goes on there.
+async fn let_end(mut stream: Streaming<Operation>) {
+    let mut end = Box::pin(async move { while let Ok(Some(_)) = stream.message().await {} });
+    // Mostly it has come together with the message. Else nothing waits for it.
+    let is_pending = poll_fn(|cx| Poll::Ready(end.as_mut().poll(cx).is_pending())).await;
+    if is_pending {
+        spawn_local(tokio::time::timeout(ENDING, end));
+    }
 }
 
 async fn cancel(link: &Link, name: String) -> std::result::Result<(), Failure> {
@@ -256,6 +273,7 @@ impl Execution<'_> {
             }
             self.report(&operation);
             if operation.done {
+                let_end(stream).await;
                 return self.done(operation);
             }
         }

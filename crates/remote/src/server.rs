@@ -60,6 +60,8 @@ pub struct Offer {
     pub insists_on_cache: bool,
     /// Whether executions only look like some: no command runs, and outputs are what their paths say. For measurements.
     pub simulated: Option<SimulatedExecution>,
+    /// How long after its last message the stream of an execution ends.
+    pub ends_streams_after: Duration,
 }
 
 /// Executions that run nothing.
@@ -99,6 +101,7 @@ impl Default for Offer {
             executes: None,
             insists_on_cache: false,
             simulated: None,
+            ends_streams_after: Duration::ZERO,
         }
     }
 }

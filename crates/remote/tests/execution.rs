@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -13,7 +13,7 @@ use taut_digest::{Digest, HashFunction};
 use taut_proto::{Action, Command, Message};
 use taut_remote::{
     Address, Client, Patience, Setup,
-    server::{CUT_AFTER, ExecutionEnding, Offer, Server, Worker},
+    server::{CUT_AFTER, ExecutionEnding, Offer, Server, SimulatedExecution, Worker},
 };
 use taut_service::{
     Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, executor_cases,
@@ -262,6 +262,32 @@ fn an_execution_on_a_connection_that_fell_silent_goes_on_over_another_one() {
             });
         }
     }
+}
+
+/// So many streams that the connection would be cut if the client closed each (h2 bears 1,024).
+const MIN_ENDS: usize = 1_400;
+
+#[test]
+fn streams_that_end_after_their_last_message_cost_no_connection() {
+    let simulated = Some(SimulatedExecution { cores: MIN_ENDS, takes: Duration::ZERO });
+    let ends_streams_after = Duration::from_millis(10);
+    let offer = Offer { simulated, ends_streams_after, ..Offer::executing(HashFunction::Sha256, Vec::new()) };
+    let server = Server::start(offer).unwrap();
+    // Further away than the end is late, so that the end is under way when the client has the last message.
+    let proxy = Proxy::delaying(server.socket(), Duration::from_millis(30)).unwrap();
+    let client = client_at(&proxy.address(), HashFunction::Sha256, patience());
+    let (action, left) = (action(&client), AtomicUsize::new(MIN_ENDS));
+    std::thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| {
+                while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+                    execute(&client, action).unwrap();
+                }
+            });
+        }
+    });
+    let calls = server.calls();
+    assert_eq!((calls["Execute"], calls.get("WaitExecution")), (MIN_ENDS as u64, None));
 }
 
 #[test]

@@ -31,7 +31,7 @@ use super::{
     Calls, Offer,
     connection::ConnectionCuts,
     faults::{Fault, Instead, ScriptedAnswer, mixed},
-    operations::Operations,
+    operations::{Operations, ending_after},
 };
 use crate::{
     chunks,
@@ -158,7 +158,8 @@ impl Service<http::Request<Body>> for Handler {
                         state.begin("Execute").await?;
                         state.check_instance(&q.instance_name)?;
                         let skips_cache = q.skip_cache_lookup && !state.offer.insists_on_cache;
-                        state.operations.execute(parse(&q.action_digest)?, skips_cache).await
+                        let updates = state.operations.execute(parse(&q.action_digest)?, skips_cache).await;
+                        updates.map(|updates| ending_after(updates, state.offer.ends_streams_after))
                     }
                 };
                 let codec = ProstCodec::<Operation, ExecuteRequest>::default();

@@ -136,6 +136,15 @@ fn missing(digests: &[Digest]) -> ExecuteResponse {
     response
 }
 
+/// The same updates, and an end that comes so much later.
+pub(crate) fn ending_after(updates: Updates, late: Duration) -> Updates {
+    if late.is_zero() {
+        return updates;
+    }
+    let nothing = tokio_stream::iter([()]).then(move |()| tokio::time::sleep(late));
+    Box::pin(updates.chain(nothing.filter_map(|()| None)))
+}
+
 impl Operations {
     pub(crate) fn new(
         memory: &Arc<Memory>,

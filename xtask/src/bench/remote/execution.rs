@@ -3,7 +3,7 @@
 //! One project is built from nothing, then again from another build root with a server that knows all results, then once more
 //! when there is nothing to do. Where the reference is here, it does the same, interleaved, in the same protocol. Counted are
 //! processor time and memory of the client, and the calls that come to the server; none of them may fetch an output, since
-//! nothing reads one. Apart from that, a wide project is built by a server with few cores at a distance: how much longer that
+//! nothing reads one, nor execute an action twice. Apart from that, a wide project is built by a server with few cores at a distance: how much longer that
 //! takes than the cores need.
 //!
 //! With `--library`, a C library from Debian's sources is built here, and on a fresh machine with a cache that has all of it:
@@ -22,7 +22,13 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 use taut_testkit::{Proxy, Tool};
 
 struct Options {
@@ -121,23 +127,26 @@ fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>
         (rivals.iter()).filter(|rival| rival.name() == "taut" || graph.size <= MAX_OF_REFERENCE).collect();
     // What takes long is measured once: it is there for its peak and its calls.
     let rounds = if graph.size > MAX_OF_REFERENCE { 1 } else { options.common.rounds };
+    let mut roots: [PathBuf; 2] = Default::default();
     for round in 0..rounds {
         for (number, rival) in rivals.iter().enumerate() {
             // A new server for each tool and round: what one has stored must not help the next.
             let mut server = Server::start(&[options.protocol()])?;
             let address = server.address.to_string();
+            // Build roots of this size would fill the disk if all were kept. Not at once, as that takes a while: those of the
+            // last run go with `scratch`, when the figures are printed.
+            for before in roots.iter().filter(|root| root.exists()) {
+                fs::remove_dir_all(before)?;
+            }
             // Two build roots: the second has nothing of its own, and so takes all results from the server.
-            let [first, second] = ["first", "second"]
+            roots = ["first", "second"]
                 .map(|name| scratch.path().join(format!("{round}-{}-{name}", rival.name())));
-            rival.write(graph, &first)?;
-            rival.write(graph, &second)?;
-            for (phase, dir) in [&first, &second, &second].into_iter().enumerate() {
+            let [first, second] = &roots;
+            rival.write(graph, first)?;
+            rival.write(graph, second)?;
+            for (phase, dir) in [first, second, second].into_iter().enumerate() {
                 let command = options.command(rival, dir, &address);
                 runs.entry((number, phase)).or_default().add(&command, &file, &mut server)?;
-            }
-            // Removed at once: build roots of this size would fill the disk.
-            for dir in [&first, &second] {
-                fs::remove_dir_all(dir)?;
             }
         }
     }
@@ -171,6 +180,10 @@ fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>
         .sum();
     if fetched > 0 {
         bail!("taut fetched outputs that nothing reads, in {fetched} calls");
+    }
+    let executed = runs[&(0, 0)].calls.get("Execute").copied().unwrap_or(0);
+    if executed != actions as u64 {
+        bail!("taut had {executed} executions for {actions} actions");
     }
     Ok(rows)
 }
