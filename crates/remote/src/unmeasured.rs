@@ -28,6 +28,22 @@ const STREAMS: usize = 32;
 // Git hashes the length first, so bytes cannot be hashed as they come: they are held, or read back from the receiver.
 const MAX_HELD_BYTES: usize = 16 << 20;
 
+/// The largest directory: it is held in memory by those that read it.
+// Millions of entries; as for the descriptions of directories in compatible mode.
+const MAX_TREE_BYTES: u64 = 256 << 20;
+
+/// The largest file.
+// Only so that a server that sends without end does not fill the disk: more than anything that is built.
+const MAX_FILE_BYTES: u64 = 64 << 30;
+
+/// How many bytes of a content are taken.
+fn max_bytes(digest: &Digest) -> u64 {
+    match digest.hash.untagged() {
+        Some((_, true)) => MAX_TREE_BYTES,
+        _ => MAX_FILE_BYTES,
+    }
+}
+
 /// Reads contents of unknown size, so many at a time that they fit into memory.
 pub(crate) struct Unmeasured(Arc<Semaphore>);
 
@@ -74,7 +90,18 @@ struct Unchecked<'r> {
 }
 
 impl Unchecked<'_> {
-    fn take(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    /// Takes the next piece. Attempts that go on after a cut count together, so that cuts do not make it endless.
+    fn take(&mut self, bytes: &[u8]) -> std::result::Result<(), Failure> {
+        if bytes.len() as u64 > max_bytes(self.digest) - self.at {
+            let (hash, most) = (self.digest.hash, max_bytes(self.digest) >> 20);
+            let why = format!("content {hash} of unknown size has more than {most} MiB");
+            // Not tried again: the same bytes would come.
+            return Err(Failure::Here(Error::Final { call: READ.name, why }));
+        }
+        self.keep(bytes).map_err(here)
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.at += bytes.len() as u64;
         if !self.is_passed_on {
             self.held.extend_from_slice(bytes);
@@ -184,7 +211,41 @@ async fn pieces(link: &Link, unchecked: &mut Unchecked<'_>) -> std::result::Resu
     });
     let mut stream = opened.await?;
     while let Some(piece) = link.within(READ.name, deadline, async { Ok(stream.message().await?) }).await? {
-        unchecked.take(&piece.data).map_err(here)?;
+        unchecked.take(&piece.data)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use taut_digest::HashFunction;
+    use taut_service::Buffer;
+
+    use super::*;
+
+    #[test]
+    fn a_content_ends_at_the_largest_size_of_its_kind() {
+        for (is_tree, most) in [(true, MAX_TREE_BYTES), (false, MAX_FILE_BYTES)] {
+            let digest = Digest { hash: HashFunction::GitSha1.blob(b"x").tagged(is_tree), size: 0 };
+            let receiver: Arc<dyn Receiver> = Arc::<Buffer>::default();
+            let (held, is_passed_on, was_wrong) = Default::default();
+            let mut unchecked = Unchecked {
+                digest: &digest,
+                receiver: &receiver,
+                held,
+                is_passed_on,
+                at: most - 2,
+                was_wrong,
+            };
+            assert!(unchecked.take(b"ab").is_ok());
+            let Err(Failure::Here(Error::Final { why, .. })) = unchecked.take(b"c") else {
+                panic!("more than {most} bytes are taken");
+            };
+            assert_eq!(
+                why,
+                format!("content {} of unknown size has more than {} MiB", digest.hash, most >> 20)
+            );
+            assert_eq!((unchecked.at, &unchecked.held[..]), (most, &b"ab"[..]), "none of it is kept");
+        }
+    }
 }

@@ -295,7 +295,7 @@ impl Store {
     async fn fetch_files(&self, files: Vec<(Hash, ObjectType)>) -> Result<u64> {
         let Some(servers) = self.server_objects() else { return Ok(0) };
         let mut wanted: HashMap<usize, ServerRequest> = HashMap::new();
-        let mut coming: Vec<(ObjectInfo, IncomingFile)> = Vec::new();
+        let mut coming: Vec<(usize, ObjectInfo, IncomingFile)> = Vec::new();
         let mut first = HashMap::new();
         for (hash, object_type) in files {
             let lost = Error::Missing(ObjectInfo { digest: Digest { hash, size: 0 }, object_type });
@@ -319,10 +319,10 @@ impl Store {
             };
             let name = self.name_at_servers(&digest, false);
             wanted.entry(server).or_default().push((object, name, one.receiver()));
-            coming.push((object, one));
+            coming.push((server, object, one));
         }
         let mut bytes = self.ask(servers, wanted).await?;
-        for (object, one) in coming {
+        for (server, object, one) in coming {
             // The bytes were compared with the name already; this is the comparison of this side.
             match one.finish(&object.digest.hash)? {
                 Some(uncounted) => bytes += servers.add_fetched(uncounted),
@@ -331,8 +331,8 @@ impl Store {
             if object.object_type == ObjectType::Symlink {
                 let target = self.read(&object.digest.hash, ObjectType::Symlink)?.unwrap_or_default();
                 if leads_outwards(&target) {
-                    let target = String::from_utf8_lossy(&target);
-                    let why = format!("a link in a result of a server leads outwards, to {target}");
+                    let (name, target) = (&servers.servers[server].name, String::from_utf8_lossy(&target));
+                    let why = format!("server {name}: a link in a result leads outwards, to {target}");
                     return Err(Error::Remote(why));
                 }
             }
