@@ -11,6 +11,16 @@ export HOME="$top/scratch" TMPDIR="$top/scratch" TEST_TMPDIR="$top/scratch"
 
 (cd work && exec "$@") < /dev/null > stdout 2> stderr
 code=$?
+# The directory of the action is another one in each run, and gone afterwards: paths in it become relative to `work`.
+for stream in stdout stderr; do
+  if grep -qF -e "$top" "$stream" 2> /dev/null; then
+    pattern=$(printf '%s\n' "$top" | sed 's/[][\.*^$|]/\\&/g')
+    if LC_ALL=C sed -e "s|$pattern/work/||g" -e "s|$pattern/work\([^[:alnum:]_.-]\)|.\1|g" \
+      -e "s|$pattern/work\$|.|" -e "s|$pattern|..|g" "$stream" > .relative; then
+      mv -f .relative "$stream"
+    fi
+  fi
+done
 if [ $code -eq 0 ]; then
   echo PASS > result
   exit 0

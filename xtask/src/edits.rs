@@ -27,7 +27,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut project, mut edits, mut batch, mut seconds, mut seed) = (LUA, 200, 1, 1200, 1);
     let mut words = args.iter();
     while let Some(word) = words.next() {
-        let mut number = || words.next().and_then(|value| value.parse::<u64>().ok()).context(word.clone());
+        let mut number = || number_after(word, words.next());
         match word.as_str() {
             "lua" => project = LUA,
             "redis" => project = REDIS,
@@ -50,6 +50,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         scratch: scratch.path().to_owned(),
     };
     run.all(edits, batch, Duration::from_secs(seconds))
+}
+
+/// The number that belongs to an option.
+pub(crate) fn number_after(option: &str, value: Option<&String>) -> Result<u64> {
+    value.and_then(|value| value.parse().ok()).with_context(|| format!("{option} wants a number"))
 }
 
 struct Run {

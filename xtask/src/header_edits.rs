@@ -13,12 +13,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use taut_testkit::Rng;
 
 use crate::cargo;
+use crate::edits::number_after;
 use crate::realworld::processed;
 
 // Small: what is looked for is a wrong result, and each edit costs three builds.
@@ -48,13 +49,14 @@ const SHADOW: &str = "string.h";
 /// There is no ninja, two builds of the same sources differ, or an edit runs more actions than ninja does.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     // A fixed seed, so that a run is repeated by its number.
-    let (mut edits, mut seed) = (200, 1);
+    let (mut edits, mut seconds, mut seed) = (200, 1200, 1);
     let mut words = args.iter();
     while let Some(word) = words.next() {
-        let number = words.next().and_then(|value| value.parse::<u64>().ok()).context(word.clone())?;
+        let mut number = || number_after(word, words.next());
         match word.as_str() {
-            "--edits" => edits = number,
-            "--seed" => seed = number,
+            "--edits" => edits = number()?,
+            "--seconds" => seconds = number()?,
+            "--seed" => seed = number()?,
             other => bail!("unknown word {other}"),
         }
     }
@@ -68,7 +70,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         rng: Rng::new(seed),
     };
     tree.create()?;
-    tree.all(edits)
+    tree.all(edits, Duration::from_secs(seconds))
 }
 
 struct Tree {
@@ -141,12 +143,13 @@ impl Tree {
         Ok(fs::write(source.join("build.ninja"), rules)?)
     }
 
-    fn all(&mut self, edits: u64) -> Result<()> {
+    fn all(&mut self, edits: u64, time: Duration) -> Result<()> {
+        let start = Instant::now();
         let kept = self.scratch.join("kept");
         self.build_with_ninja(&[])?;
         let (_, cold) = self.build(&kept)?;
-        let (mut ours, mut ninjas, mut renamed) = (0, 0, 0);
-        for number in 0..edits {
+        let (mut ours, mut ninjas, mut renamed, mut number) = (0, 0, 0, 0);
+        while number < edits && start.elapsed() < time {
             // So that the time of each file differs from that of what was built before: ninja compares nothing else.
             thread::sleep(Duration::from_millis(20));
             let (what, changes_names) = self.edit(number)?;
@@ -169,11 +172,12 @@ impl Tree {
                 ninjas += theirs;
             }
             println!("{number}: {what}: {ran} actions, {theirs} with ninja");
+            number += 1;
         }
         println!(
-            "{edits} edits gave what builds from nothing ({cold} actions) give; {} of them left the names of files as they were \
+            "{number} edits gave what builds from nothing ({cold} actions) give; {} of them left the names of files as they were \
              and ran {ours} actions, {ninjas} with ninja",
-            edits - renamed
+            number - renamed
         );
         Ok(())
     }

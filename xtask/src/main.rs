@@ -31,6 +31,8 @@ mod stdrules;
 mod tidy;
 mod words;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 
 // Written by hand: the commands read their words themselves, as each has its own few options.
@@ -45,7 +47,7 @@ cargo xtask COMMAND
                        random projects or expressions, taut and the reference side by side
   edits [lua | redis] [--edits N] [--batch N] [--seconds S] [--seed S]
                        random edits of a real project; after each batch a build from nothing has to give the same
-  edits headers [--edits N] [--seed S]
+  edits headers [--edits N] [--seconds S] [--seed S]
                        random edits of C++ with deep headers, beside builds from nothing and ninja (or what NINJA names)
   engines [SCRIPTS [DIR]]
                        the calls on the page about servers, against real ones; scripts in SCRIPTS start them
@@ -84,7 +86,18 @@ cargo xtask COMMAND
   tidy                 only the house rules: crate directions, file headers, licences
 ";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    // Not by returning the error: with RUST_BACKTRACE, which developers set, that prints a backtrace below each message.
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     // The words are passed on as they are: no command shares options with another.
     let args: Vec<String> = std::env::args().skip(1).collect();
     let Some((command, rest)) = args.split_first() else {

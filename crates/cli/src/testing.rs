@@ -168,8 +168,11 @@ impl TestClient for Running<'_> {
             log.say(Level::Error, format!("none of {} matches --filter", count(total, "test")));
             return Err(Exit::BuildFailure);
         }
-        let ids = found.iter().flat_map(|(_, test)| &test.shards).map(|shard| shard.id).collect();
-        *self.messages.actions.lock().unwrap_or_else(PoisonError::into_inner) = ids;
+        let shards = found.iter().flat_map(|(_, test)| test.shards.iter().map(move |shard| (shard.id, test)));
+        let actions: Vec<(Id, Origin)> = shards.map(|(id, test)| (id, origin(test))).collect();
+        *self.messages.actions.lock().unwrap_or_else(PoisonError::into_inner) =
+            actions.iter().map(|(id, _)| *id).collect();
+        self.open.messages.will_run_later(actions);
         self.lines.begin(total, found.iter().map(|(name, test)| (test.target.clone(), name.clone())));
         self.display = Some(Display::start(&self.open.progress, log, None));
         let lines = self.lines.clone();
@@ -195,13 +198,16 @@ impl TestClient for Running<'_> {
 
 /// A test as one types it; with its configuration, unless that is the one that was asked for.
 fn name_of(test: &Test, configuration: &Map, log: &Log) -> String {
-    let origin = Origin {
+    log.names().origin_within(&origin(test), configuration)
+}
+
+/// The target of a test, for names: these do not show the number of an action, which an origin has.
+fn origin(test: &Test) -> Origin {
+    Origin {
         target: Value::Name(test.target.name.clone()),
-        // Names of targets are made from origins, which have a number of an action; it is not shown here.
         subtask: 0,
         config: test.target.config.map().clone(),
-    };
-    log.names().origin_within(&origin, configuration)
+    }
 }
 
 /// The name of a test's target in its module.

@@ -235,6 +235,9 @@ pub(crate) trait BuildMessages: Sink {
     /// requested instead.
     fn building(&self, name: &str, input_of: Option<&str>);
 
+    /// The targets of actions that run when execution of the request has ended, as those of tests do.
+    fn will_run_later(&self, _actions: Vec<(Id, Origin)>) {}
+
     /// The build is tried again from its beginning.
     fn on_retry(&self, why: Retry, server: Option<&str>);
 

@@ -290,6 +290,32 @@ fn a_program_in_rust_may_have_the_name_of_the_directory_of_its_sources() {
 }
 
 #[test]
+fn what_a_test_prints_holds_no_directory_of_the_action() {
+    let Some(define) = python() else { return };
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", r#"{
+  "python": {"type": ["@", "std", "python", "test"], "tainted": ["test"], "name": ["python"], "srcs": ["tests/test_a.py"]},
+  "shell": {"type": ["@", "std", "shell", "test"], "tainted": ["test"], "name": ["shell"], "src": ["a.sh"]}
+}"#);
+    workspace.file(
+        "tests/test_a.py",
+        "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(1, 2)\n",
+    );
+    workspace
+        .file("a.sh", "echo \"$PWD/out: $TMPDIR/file\"\necho \"$PWD: err: $PWD/out: $PWD\" >&2\nexit 1\n");
+    let failed = workspace.run(&taut(), ["test", "-D", &define]).exits(1).stderr;
+    assert!(failed.contains("  File \"tests/test_a.py\", line 3, in test\n"), "{failed}");
+    assert!(failed.contains("  out: ../scratch/file\n") && failed.contains("  .: err: out: .\n"), "{failed}");
+    assert!(!failed.contains("exec_root"), "{failed}");
+    // The files that it leaves have the same, so that a second run gives the same bytes.
+    install(&workspace, "shell", &["-D", r#"{"TEST_MAY_FAIL": true}"#]).exits(2);
+    assert_eq!(
+        [out(&workspace, "stdout"), out(&workspace, "stderr")],
+        ["out: ../scratch/file\n", ".: err: out: .\n"]
+    );
+}
+
+#[test]
 fn a_missing_pytest_is_one_message_that_says_what_to_do() {
     let workspace = Workspace::new();
     let targets = r#"{"t": {"type": ["@", "std", "python", "test"], "tainted": ["test"], "name": ["t"], "srcs": ["test_t.py"],

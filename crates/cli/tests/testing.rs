@@ -37,6 +37,17 @@ fn project(scripts: &[(&str, &str)]) -> Workspace {
 }
 
 #[test]
+fn the_command_of_a_test_is_shown_with_the_name_of_its_target() {
+    let workspace = project(&[("a", "true")]);
+    let of_build = workspace.run(&taut(), ["build", "-v", "--no-trace", "a"]).exits(0).stderr;
+    let line = of_build.lines().find(|line| line.contains("run-test.sh")).unwrap();
+    assert!(line.contains("] :a: sh ./run-test.sh "), "{of_build}");
+    // `--runs` is without the cache, so that the action runs again.
+    let of_test = run(&workspace, &["-v", "--runs", "1"]).exits(0).stderr;
+    assert!(of_test.lines().any(|other| other == line), "{of_test}");
+}
+
+#[test]
 fn a_test_runs_again_only_if_something_changed_that_it_depends_on() {
     let workspace = project(&[("a", "true"), ("b", "test $(cat data) = 1")]);
     assert!(run(&workspace, &[]).exits(0).stderr.contains("2 tests: 2 passed in "));

@@ -403,7 +403,7 @@ struct MessagesState {
     /// How many warnings of analysis an earlier call has shown.
     known_warnings: usize,
     origins: Option<Origins>,
-    /// The targets of actions that were found after execution.
+    /// The targets of actions that were found after execution, or are needed then.
     found: HashMap<Id, Origin>,
     /// Messages about such actions.
     deferred: Vec<Deferred>,
@@ -683,6 +683,10 @@ impl BuildMessages for Messages {
             (state.is_many, state.targets) = (true, 0);
             state.name = format!("the inputs of action {} of {}", short_action(action), state.name);
         }
+    }
+
+    fn will_run_later(&self, actions: Vec<(Id, Origin)>) {
+        self.state().found.extend(actions);
     }
 
     fn on_retry(&self, why: Retry, server: Option<&str>) {
