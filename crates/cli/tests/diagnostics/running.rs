@@ -10,7 +10,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use taut_testkit::{StartedTool, Tool};
+use taut_testkit::{StartedTool, Tool, without_colors};
 
 use crate::Case;
 
@@ -22,7 +22,7 @@ pub(crate) struct Running {
     child: StartedTool,
     /// What it has printed on standard error.
     output: Arc<Mutex<Vec<u8>>>,
-    reader: JoinHandle<()>,
+    reader: Option<JoinHandle<()>>,
     /// How many bytes of that were returned.
     returned: usize,
 }
@@ -43,7 +43,7 @@ impl Running {
                 kept.lock().unwrap().extend(&buffer[..read]);
             }
         });
-        Running { child, output, reader, returned: 0 }
+        Running { child, output, reader: Some(reader), returned: 0 }
     }
 
     /// Waits until it has printed a text or made a file; returns what it has printed until then: up to the end of the line
@@ -53,7 +53,7 @@ impl Running {
         let begin = Instant::now();
         loop {
             let is_made = made.exists();
-            let output = String::from_utf8_lossy(&self.output.lock().unwrap()[self.returned..]).into_owned();
+            let output = self.rest();
             let end = output.find(text).and_then(|begin| Some(begin + output[begin..].find('\n')? + 1));
             if is_made || end.is_some() {
                 let printed = &output[..end.unwrap_or(output.len())];
@@ -74,8 +74,13 @@ impl Running {
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
         let status = self.child.wait().unwrap();
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-        self.reader.join().unwrap();
-        let output = self.output.lock().unwrap();
-        (code, String::from_utf8_lossy(&output[self.returned..]).into_owned())
+        let reader = self.reader.take().expect("it is joined here only");
+        reader.join().unwrap();
+        (code, self.rest())
+    }
+
+    /// What it has printed since then, without colours, which messages under the name `just` have in any case.
+    fn rest(&self) -> String {
+        without_colors(&String::from_utf8_lossy(&self.output.lock().unwrap())).split_off(self.returned)
     }
 }

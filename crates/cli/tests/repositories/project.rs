@@ -110,7 +110,8 @@ impl Project {
         Answer {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            // Texts are compared; under the name `just-mr` messages have colours in files, too.
+            stderr: taut_testkit::without_colors(&String::from_utf8_lossy(&output.stderr)),
         }
     }
 }
