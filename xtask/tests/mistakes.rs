@@ -1,4 +1,5 @@
 //! Mistakes in the words of a development command: one line about the mistake.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::process::Command;
 
