@@ -1,6 +1,6 @@
 //! What a whole build did, by what had changed: the answer to `explain` without words.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use taut_value::{EntityName, NamedTarget};
 
@@ -40,7 +40,8 @@ impl Explainer<'_> {
     fn sources_behind_all(&self) -> Option<Vec<Subject>> {
         // Chains share links: where one leads is followed once, else this would be quadratic.
         let mut ends: HashMap<Subject, Subject> = HashMap::new();
-        let mut sources: Vec<Subject> = Vec::new();
+        // By name, since the order in a log is that in which threads came to them.
+        let mut sources: BTreeMap<String, Subject> = BTreeMap::new();
         let work = self.record.done.iter().map(|done| &done.subject);
         for subject in work.filter(|subject| !subject.is_reading()) {
             let (mut at, mut links) = (subject.clone(), Vec::new());
@@ -69,12 +70,8 @@ impl Explainer<'_> {
             if !has_changed {
                 return None;
             }
-            if !sources.contains(&end) {
-                sources.push(end);
-            }
+            sources.entry(self.words(&end)).or_insert(end);
         }
-        // The order in a log is that in which threads came to them.
-        sources.sort_by_cached_key(|source| self.words(source));
-        Some(sources).filter(|sources| !sources.is_empty())
+        (!sources.is_empty()).then(|| sources.into_values().collect())
     }
 }
