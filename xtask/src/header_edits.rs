@@ -1,12 +1,12 @@
 //! `cargo xtask edits headers`: random edits of C++ with deep headers, beside builds from nothing and beside ninja.
 //!
-//! Sources include headers that include others, some of them only if they are there (`__has_include`). Files get lines and
-//! values, headers come and go, also ones that shadow others and one of the system, and files are saved unchanged. After each
-//! edit, taut installs what a build with an empty build root installs, byte by byte.
+//! Sources include headers that include others, some of them only if they are there (`__has_include`). Files get lines
+//! and values, headers come and go, also ones that shadow others and one of the system, and files are saved unchanged.
+//! After each edit, taut installs what a build with an empty build root installs, byte by byte.
 //!
-//! ninja builds the same by the dependency files that the compiler writes. taut never runs more actions than ninja, but where
-//! the names of headers change: that compiles what could see them, which ninja does not notice. So that it knows the same
-//! afterwards, it builds all again then, which is not counted.
+//! ninja builds the same by the dependency files that the compiler writes. taut never runs more actions than ninja, but
+//! where the names of headers change: that compiles what could see them, which ninja does not notice. So that it knows
+//! the same afterwards, it builds all again then, which is not counted.
 
 use std::collections::BTreeMap;
 use std::fs;

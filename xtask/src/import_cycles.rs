@@ -1,8 +1,8 @@
-//! The check of `cargo xtask tidy` for cycles of imports: files of a crate that need each other can only be understood all
-//! together.
+//! The check of `cargo xtask tidy` for cycles of imports: files of a crate that need each other can only be understood
+//! all together.
 //!
-//! A file imports another one if it names something by a path that leads there. What a file uses of the modules above it
-//! does not count, since a module may be divided into files that add to its types.
+//! A file imports another one if it names something by a path that leads there. What a file uses of the modules above
+//! it does not count, since a module may be divided into files that add to its types.
 
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};

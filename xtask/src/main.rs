@@ -87,7 +87,8 @@ cargo xtask COMMAND
 ";
 
 fn main() -> ExitCode {
-    // Not by returning the error: with RUST_BACKTRACE, which developers set, that prints a backtrace below each message.
+    // Not by returning the error: with RUST_BACKTRACE, which developers set, that prints a backtrace below each
+    // message.
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,12 +1,14 @@
 //! The check of `cargo xtask tidy` for messages that stand in no golden document.
 //!
 //! A message is a string literal of the product with a sentence in it, wherever it is written: as the argument of a
-//! constructor of errors, an arm of a `match`, a constant. It is covered if its words, with anything in place of what is
-//! inserted, occur in an answer of the golden files, which tests compare with what the binary prints. So a message that is new or
-//! changed needs a situation that causes it, or a line in `xtask/uncaused-messages.txt` with the reason why no document can cause it.
+//! constructor of errors, an arm of a `match`, a constant. It is covered if its words, with anything in place of what
+//! is inserted, occur in an answer of the golden files, which tests compare with what the binary prints. So a message
+//! that is new or changed needs a situation that causes it, or a line in `xtask/uncaused-messages.txt` with the reason
+//! why no document can cause it.
 //!
-//! Which voice a message belongs to is seen in the sources: files and `impl` blocks of a voice, and what diagnostics call
-//! the reference's text ([`Voice`]). It has to occur in an answer of that voice; one that both have, in any answer.
+//! Which voice a message belongs to is seen in the sources: files and `impl` blocks of a voice, and what diagnostics
+//! call the reference's text ([`Voice`]). It has to occur in an answer of that voice; one that both have, in any
+//! answer.
 
 use anyhow::{Context as _, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +24,9 @@ use text::{is_covered, is_list_of_names, is_sentence, is_whole_in, normal, place
 /// The messages that no document can have, relative to the root of the repository.
 const LIST: &str = "xtask/uncaused-messages.txt";
 
-/// Crates and modules that print nothing to users: what only tests use, generated sources, and what the engine offers to
-/// other users of the library, in place of which taut has words of its own (`driver/src/history`) and its crate `sys`.
+/// Crates and modules that print nothing to users: what only tests use, generated sources, and what the engine offers
+/// to other users of the library, in place of which taut has words of its own (`driver/src/history`) and its crate
+/// `sys`.
 const NOT_OF_THE_PRODUCT: &[&str] = &[
     "parser-checks",
     "proto",
@@ -37,8 +40,8 @@ const NOT_OF_THE_PRODUCT: &[&str] = &[
     "service/src/executor_cases",
 ];
 
-/// Golden files, below the directory of the repository: files and directories, the kinds of names that count in them, and
-/// what of them is answers.
+/// Golden files, below the directory of the repository: files and directories, the kinds of names that count in them,
+/// and what of them is answers.
 // Listed and not searched for: a file is evidence only if a test compares it with what the binary prints.
 const GOLDEN: &[(&str, &[&str], Golden)] = &[
     ("crates/cli/tests/messages", &["md"], Golden::Calls),
@@ -399,8 +402,8 @@ impl<'a> Visit<'a> for Texts<'_> {
     }
 }
 
-/// Whether a constant has texts that are never shown, by its name: words of other programs (`WORDS_OF_…`), which are searched
-/// for, and what is hashed (`…SALT…`).
+/// Whether a constant has texts that are never shown, by its name: words of other programs (`WORDS_OF_…`), which are
+/// searched for, and what is hashed (`…SALT…`).
 fn is_no_message(name: &syn::Ident) -> bool {
     let name = name.to_string();
     name.starts_with("WORDS_OF_") || name.contains("SALT")
@@ -492,8 +495,8 @@ fn golden(root: &Path) -> Result<Answers> {
     Ok(found)
 }
 
-/// The answers in a document: the blocks below lines with calls, by voice. Those of the reference from which those of taut
-/// differ are none of taut.
+/// The answers in a document: the blocks below lines with calls, by voice. Those of the reference from which those of
+/// taut differ are none of taut.
 fn answers(document: &str) -> Vec<(Voice, String)> {
     let mut found: Vec<(Voice, String)> = Vec::new();
     // The voice of the next block, of the block, and of the call that goes on.

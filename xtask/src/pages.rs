@@ -1,5 +1,5 @@
-//! The check of `cargo xtask tidy` for the Markdown pages: each says in its first sentence which readers it is for, has one heading of the
-//! first level, and links only to what is there.
+//! The check of `cargo xtask tidy` for the Markdown pages: each says in its first sentence which readers it is for, has
+//! one heading of the first level, and links only to what is there.
 //!
 //! Links to other sites are not followed: the checks give the same answer offline.
 
@@ -86,8 +86,8 @@ fn headings(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The names by which headings are linked, as code hosts make them: small letters, digits, hyphens for blanks; of equal ones
-/// the later have a number.
+/// The names by which headings are linked, as code hosts make them: small letters, digits, hyphens for blanks; of equal
+/// ones the later have a number.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut count: BTreeMap<String, usize> = BTreeMap::new();

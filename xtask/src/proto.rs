@@ -17,8 +17,8 @@ use std::process::{Command, Stdio};
 // The names of Debian, which Ubuntu shares.
 const PACKAGES: &[&str] = &["protobuf-compiler", "libprotobuf-dev", "python3-protobuf"];
 
-/// Eight calls of protoc, seven of the compiler, two archives, the linker, the zip archive; one action runs both programs;
-/// five look for tools (c++, ar, protoc, python3, pkg-config), and one asks pkg-config.
+/// Eight calls of protoc, seven of the compiler, two archives, the linker, the zip archive; one action runs both
+/// programs; five look for tools (c++, ar, protoc, python3, pkg-config), and one asks pkg-config.
 const ACTIONS: usize = 8 + 7 + 2 + 1 + 1 + 1 + 5 + 1;
 
 /// The expected output of both programs for the data that either has written.

@@ -2,8 +2,8 @@
 //!
 //! The scripts are not part of this repository: `DIR` is a checkout of justbuild, or a git repository with it. What a
 //! script needs is in the targets files beside it: its kind, which tools are in `bin`, and the targets whose files it
-//! expects in its working directory. taut itself builds the latter, by the reference's rules. Scripts are started by the
-//! runners that the reference's rules use, each in a directory of its own. One tool has to be compiled from the
+//! expects in its working directory. taut itself builds the latter, by the reference's rules. Scripts are started by
+//! the runners that the reference's rules use, each in a directory of its own. One tool has to be compiled from the
 //! reference's sources there, the maker of two archives; a short script takes its place.
 //!
 //! A script that fails is run again with the reference, if that is here: where both fail it is the machine

@@ -1,8 +1,8 @@
 //! `cargo xtask stdrules`: Lua and Redis, described with nothing but the rules in the box, beside what their makefiles
 //! build.
 //!
-//! The sources are Debian's, unmodified; the descriptions are in `xtask/stdrules`. Both results run the same scripts, and have
-//! to say the same. Afterwards a header and a source are edited, and the actions that run are counted.
+//! The sources are Debian's, unmodified; the descriptions are in `xtask/stdrules`. Both results run the same scripts,
+//! and have to say the same. Afterwards a header and a source are edited, and the actions that run are counted.
 
 use crate::apt;
 use crate::cargo;
@@ -30,8 +30,8 @@ pub(crate) const LUA: Project = Project {
     directory: "lua",
     module: "src",
     make: &["linux"],
-    // The sources of the library, the archive, and two programs, one of which has all headers, too. One source, the archive
-    // and two programs.
+    // The sources of the library, the archive, and two programs, one of which has all headers, too. One source, the
+    // archive and two programs.
     edits: &[
         ("src/lopcodes.h", "\n#define TAUT_WAS_HERE 1\n", 36),
         ("src/lstrlib.c", "\nint taut_was_here;\n", 4),

@@ -2,7 +2,8 @@
 //! `xtask/banned-words.txt`.
 //!
 //! A list of words cannot judge a text, but it keeps what was cleaned up clean, and it names the replacement where the
-//! word is written. The files to be checked are those of the project, without recorded data: their texts and their names.
+//! word is written. The files to be checked are those of the project, without recorded data: their texts and their
+//! names.
 
 use anyhow::{Context as _, Result, bail};
 use std::fs;

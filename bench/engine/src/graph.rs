@@ -1,4 +1,5 @@
-//! The graphs that all engines compute: the same for each, known before, and as expensive to walk for one as for another.
+//! The graphs that all engines compute: the same for each, known before, and as expensive to walk for one as for
+//! another.
 //!
 //! Fifty layers; every task of a layer reads four of the layer below, one root reads the whole last layer. In a
 //! *stencil* the four are neighbours, so that one leaf reaches a cone of 3,726 tasks; in a *random* graph they are

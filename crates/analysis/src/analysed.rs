@@ -27,8 +27,8 @@ pub struct AnalysedTarget {
     pub warnings: Diagnostics,
     /// Whether it is defined by a description, not a source file.
     pub is_defined: bool,
-    /// Whether what it provides is `null` in the reference, where it is an empty map here: that of a source tree, however
-    /// often configured or exported. It is written so to entries of the target-level cache.
+    /// Whether what it provides is `null` in the reference, where it is an empty map here: that of a source tree,
+    /// however often configured or exported. It is written so to entries of the target-level cache.
     pub provides_null: bool,
     /// What the target-level cache has of it, if it is an export target.
     pub export: Option<Export>,

@@ -2,9 +2,9 @@
 //!
 //! Artifacts are known objects: what is cached is what was built, not how (*extensional* equality, docs/equality.md).
 //! Provided data is a graph of values, each once under its id, so that what is shared is written once, and a graph of
-//! nodes is never unfolded into a tree. As JSON cannot distinguish an artifact from a map that looks like one, the ids of
-//! artifacts, nodes and results are listed. Ids are those of the values before artifacts were replaced; a reader compares
-//! them and nothing else.
+//! nodes is never unfolded into a tree. As JSON cannot distinguish an artifact from a map that looks like one, the ids
+//! of artifacts, nodes and results are listed. Ids are those of the values before artifacts were replaced; a reader
+//! compares them and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -80,8 +80,8 @@ struct Pieces<'k> {
 }
 
 impl Pieces<'_> {
-    /// Adds a value, after noting it and before what is below it: the order of the lists is part of the format. `None` if
-    /// an artifact is not known.
+    /// Adds a value, after noting it and before what is below it: the order of the lists is part of the format. `None`
+    /// if an artifact is not known.
     fn add(&mut self, value: &Value) -> Option<Id> {
         let id = value.id();
         if self.pieces.contains_key(&id) {

@@ -137,8 +137,8 @@ pub fn no_rule_name(why: NameError, entry: &ModuleEntry, kind: Node<'_>, target:
     diagnostic.note("the type of a target is the name of a rule")
 }
 
-/// The error about a definition without a type; at the key that was probably meant as "type", if there is one. `target`:
-/// as the reference names it.
+/// The error about a definition without a type; at the key that was probably meant as "type", if there is one.
+/// `target`: as the reference names it.
 fn no_type(entry: &ModuleEntry, target: &str) -> Diagnostic {
     let problem = Diagnostic::error(format!("No type specified in the definition of target {target}"));
     if entry.json().kind() != Kind::Object {

@@ -25,8 +25,8 @@ impl Export {
         }
     }
 
-    /// The bytes are specified in docs/store.md: 0, no export target; 1, not eligible; 2, the object of the key; 3, that
-    /// and the entry.
+    /// The bytes are specified in docs/store.md: 0, no export target; 1, not eligible; 2, the object of the key; 3,
+    /// that and the entry.
     pub(crate) fn encode(export: Option<&Export>, e: &mut Encoder) {
         e.number(match export {
             None => 0,

@@ -82,8 +82,8 @@ impl Interned for Finding {
         Hash(Id::of(bytes).0)
     }
 
-    /// The bytes are specified in docs/store.md: 0 or 1, the length of the target's key in four bytes, the key, the bytes
-    /// of the warnings or what the cache has.
+    /// The bytes are specified in docs/store.md: 0 or 1, the length of the target's key in four bytes, the key, the
+    /// bytes of the warnings or what the cache has.
     fn encode(&self, out: &mut Vec<u8>) {
         let (kind, target, rest) = match self {
             Finding::Warnings(target, warnings) => (0, target, warnings.encode()),

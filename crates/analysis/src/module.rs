@@ -124,8 +124,8 @@ fn missing(place: &RootPath) -> String {
     format!("JSON file {} does not exist.", place.path)
 }
 
-/// The failure of a module as its dependents report it: `change` gets the error of a missing file, and a similar module that
-/// exists, if there is one.
+/// The failure of a module as its dependents report it: `change` gets the error of a missing file, and a similar module
+/// that exists, if there is one.
 pub(crate) fn if_missing(
     failure: Fail,
     place: &RootPath,
@@ -222,8 +222,8 @@ impl Part for EntryPart {
     }
 }
 
-/// The names of the entries of files, in byte order. Unlike a part of a file, they are kept: a task that asks for those of
-/// many files reads the files that changed.
+/// The names of the entries of files, in byte order. Unlike a part of a file, they are kept: a task that asks for those
+/// of many files reads the files that changed.
 pub struct NamesRule;
 
 impl Rule for NamesRule {

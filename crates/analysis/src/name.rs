@@ -246,8 +246,8 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
 
 const NO_FORM: NameProblem = NameProblem::NoForm { suggestion: None };
 
-/// The suggestion for three words that seem to name a target of another repository: without the mark `"@"`, or without the
-/// module.
+/// The suggestion for three words that seem to name a target of another repository: without the mark `"@"`, or without
+/// the module.
 fn with_repository(words: &[&str], context: NameContext<'_>) -> Option<String> {
     let bindings = &context.repositories.repositories.get(context.repository)?.bindings;
     let (local, module, name) = match words {
@@ -259,7 +259,8 @@ fn with_repository(words: &[&str], context: NameContext<'_>) -> Option<String> {
     bindings.contains_key(local).then(|| quoted_list(&["@", local, module, name]))
 }
 
-/// The error about an unbound local name of a repository, with the name that was probably meant or the existing bindings.
+/// The error about an unbound local name of a repository, with the name that was probably meant or the existing
+/// bindings.
 fn unbound(local: &str, module: &str, name: &str, context: NameContext<'_>) -> NameProblem {
     let NameContext { repositories, repository, .. } = context;
     let bindings = repositories.repositories.get(repository).map(|repository| &repository.bindings);

@@ -39,7 +39,8 @@ pub(crate) fn fail_unrecorded(diagnostic: Diagnostic) -> Fail {
     Fail::transient(Problem(diagnostic.into()))
 }
 
-/// The failure with these diagnostics in place of its own. What does not follow from the reads of a task stays unrecorded.
+/// The failure with these diagnostics in place of its own. What does not follow from the reads of a task stays
+/// unrecorded.
 // A change to a message must not make a transient failure one that is recorded.
 fn with(fail: &Fail, diagnostics: Diagnostics) -> Fail {
     let problem = Problem(diagnostics);

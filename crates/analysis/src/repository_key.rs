@@ -1,8 +1,8 @@
 //! The key of a repository as a leaf: what identifies its content, if that is fixed.
 //!
-//! It follows from the configuration, which is outside of the engine: the file of one configuration may be used for another
-//! one of the same shape, and under `watch` it may change. The witness is the identity of the whole configuration, so
-//! that as long as that is the same no key is computed.
+//! It follows from the configuration, which is outside of the engine: the file of one configuration may be used for
+//! another one of the same shape, and under `watch` it may change. The witness is the identity of the whole
+//! configuration, so that as long as that is the same no key is computed.
 
 use std::sync::{Arc, OnceLock};
 

@@ -4,8 +4,8 @@ use taut_syntax::{Diagnostic, Document, diagnostic::suggested};
 use taut_value::Value;
 
 /// A diagnostic with its suggestion as it has to be written in place of a name; as advice, if what is written there is
-/// no name, since an expression computes it. The suggestion is a name in the module of that name, a JSON list of module and
-/// name, or one that is complete because it begins with "@".
+/// no name, since an expression computes it. The suggestion is a name in the module of that name, a JSON list of module
+/// and name, or one that is complete because it begins with "@".
 pub(crate) fn respelled(mut diagnostic: Diagnostic, written: Option<Value>) -> Diagnostic {
     let Some(meant) = diagnostic.suggestion.take() else { return diagnostic };
     let spelt = match &written {

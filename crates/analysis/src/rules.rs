@@ -505,8 +505,8 @@ fn warnings(rule: &UserRule) -> Diagnostics {
     found.extend(without_nodes(rule));
     let expressions = rule.transitions.values().chain([&rule.expression]);
     found.extend(expressions.flat_map(|expr| misspelt::warnings(expr, &rule.config_vars)));
-    // Each function once, however many imports lead to it; compared by address, as the task of a function has one value,
-    // which all importers share.
+    // Each function once, however many imports lead to it; compared by address, as the task of a function has one
+    // value, which all importers share.
     let mut seen: Vec<*const Function> = Vec::new();
     let mut pending: Vec<&Arc<Function>> = rule.imports.values().collect();
     while let Some(function) = pending.pop() {

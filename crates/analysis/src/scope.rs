@@ -219,7 +219,8 @@ impl<'s> Scope<'s> {
         }
     }
 
-    /// Checks a path of what the target has, which a field says. The reference notices later, in its words, or not at all.
+    /// Checks a path of what the target has, which a field says. The reference notices later, in its words, or not at
+    /// all.
     pub(crate) fn check_path(&self, field: &str, path: &Str, is_file: bool) -> Result<(), Fail> {
         let is_extended = self.workspace.repositories.dialect.is_extended();
         let Some(why) = unusable(path, is_file).filter(|_| is_extended) else { return Ok(()) };

@@ -91,8 +91,8 @@ fn without_special(named: &NamedTarget, root: &Root) -> String {
     )
 }
 
-/// The same with the reference's text about a directory of a git tree, which has an entry that makes it unreadable, such as a
-/// submodule.
+/// The same with the reference's text about a directory of a git tree, which has an entry that makes it unreadable,
+/// such as a submodule.
 fn in_git_tree(
     workspace: &Workspace,
     named: &NamedTarget,
@@ -429,9 +429,9 @@ enum Directory {
     Same(usize),
 }
 
-/// A directory with everything below it: the object, if the root knows it; else each sub-directory is a tree of its own.
-/// Of directories that are known to be the same, one is read: a git tree can have far more paths than objects. Without
-/// recursion.
+/// A directory with everything below it: the object, if the root knows it; else each sub-directory is a tree of its
+/// own. Of directories that are known to be the same, one is read: a git tree can have far more paths than objects.
+/// Without recursion.
 async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     if !is_non_upwards(&named.name) {
         return Err(fail(outside(named)));

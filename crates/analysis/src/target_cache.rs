@@ -1,10 +1,10 @@
-//! The target-level cache as analysis sees it: results of export targets by a key, looked up before the exported target is
-//! analysed.
+//! The target-level cache as analysis sees it: results of export targets by a key, looked up before the exported target
+//! is analysed.
 //!
 //! An entry is a leaf of the engine: what lies under a key is outside of it, and may appear (another build wrote it),
-//! vanish (garbage collection) or be damaged. A hit has other artifacts than a miss, known objects in place of outputs of
-//! actions, so the two are different values, and the leaf decides which of them is good. The hash of the leaf is the name
-//! of the entry: comparing it reads a few bytes, and neither the result nor a file of the repository.
+//! vanish (garbage collection) or be damaged. A hit has other artifacts than a miss, known objects in place of outputs
+//! of actions, so the two are different values, and the leaf decides which of them is good. The hash of the leaf is the
+//! name of the entry: comparing it reads a few bytes, and neither the result nor a file of the repository.
 //!
 //! Analysis does not use the store; `driver` implements [`TargetCache`].
 

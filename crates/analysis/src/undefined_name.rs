@@ -1,6 +1,6 @@
-//! Suggestions for a name that its module does not define: a target of that name in another module, or the target or file
-//! that is meant by a name in the form of command lines (`src/lib:geo`, `//src/lib:geo`, `:geo`, `@std//cc:debug`), which
-//! targets files do not have.
+//! Suggestions for a name that its module does not define: a target of that name in another module, or the target or
+//! file that is meant by a name in the form of command lines (`src/lib:geo`, `//src/lib:geo`, `:geo`,
+//! `@std//cc:debug`), which targets files do not have.
 
 use taut_engine::Cx;
 use taut_repos::{DirRule, Entry, Listing, Repository, RootPath};

@@ -29,8 +29,8 @@ impl Workspace {
             .ok_or_else(|| fail(Diagnostic::error(format!("Unknown repository {}", quoted(&name)))))
     }
 
-    /// A file of a repository as messages name it that have no place in it: those of the rules in the box as excerpts have
-    /// them; those of a repository with a name together with that, since they are named from its root.
+    /// A file of a repository as messages name it that have no place in it: those of the rules in the box as excerpts
+    /// have them; those of a repository with a name together with that, since they are named from its root.
     pub(crate) fn shown_file(&self, file: &RootPath, repository: &str) -> String {
         let root = self.repositories.roots.get(file.root);
         match root.filter(|root| root.identity() == EmbeddedRoot.identity()) {

@@ -168,8 +168,8 @@ impl<'s> Written<'s> {
         })
     }
 
-    /// A variable that is the field, or an item of it, and not declared, hence always null; all that are to be declared; the
-    /// place.
+    /// A variable that is the field, or an item of it, and not declared, hence always null; all that are to be
+    /// declared; the place.
     fn undeclared(&self, field: &str) -> Option<(String, String, Location)> {
         // Most nulls in lists are of variables that the target forgot to declare.
         let declared = self.json("arguments_config");

@@ -1,7 +1,7 @@
 //! The compression of a tar archive, found by the first bytes.
 //!
-//! An archive may consist of several compressed parts, one after the other, as the tools themselves write and read them.
-//! What follows the last part is ignored, except in the formats that do not allow it (xz and zstd).
+//! An archive may consist of several compressed parts, one after the other, as the tools themselves write and read
+//! them. What follows the last part is ignored, except in the formats that do not allow it (xz and zstd).
 
 use std::io::{self, BufRead, BufReader, Read};
 

@@ -191,7 +191,8 @@ pub(crate) fn store(entry: &[u8], error: taut_git::Error) -> Error {
     }
 }
 
-/// A name in an archive as messages have it. A hostile archive has names of any length: the middle of a long one is left out.
+/// A name in an archive as messages have it. A hostile archive has names of any length: the middle of a long one is
+/// left out.
 pub(crate) fn shown(name: &[u8]) -> String {
     const MAX_SHOWN: usize = 160;
     let name = String::from_utf8_lossy(name);

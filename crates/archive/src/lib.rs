@@ -1,8 +1,8 @@
 //! Archives read straight into git trees.
 //!
-//! [`read`] takes the bytes of an archive and gives blobs and trees to an [`ObjectSink`]; no entry
-//! ever becomes a file on the disk, so there is nothing that a name could escape to. The tree is the one that just-mr 1.6
-//! makes of the same archive by unpacking it.
+//! [`read`] takes the bytes of an archive and gives blobs and trees to an [`ObjectSink`]; no entry ever becomes a file
+//! on the disk, so there is nothing that a name could escape to. The tree is the one that just-mr 1.6 makes of the same
+//! archive by unpacking it.
 //!
 //! What this crate does not know: where archives come from, and repositories.
 
@@ -68,8 +68,8 @@ impl std::fmt::Display for Warning {
 ///
 /// # Errors
 /// The archive is truncated, corrupt, encrypted or of an unknown format; an entry has a name that leads out of the
-/// archive, or is not a file, directory or link; it exceeds `limits`; the sink fails. The sink may have been given a part
-/// then, which the caller drops.
+/// archive, or is not a file, directory or link; it exceeds `limits`; the sink fails. The sink may have been given a
+/// part then, which the caller drops.
 pub fn read(
     source: &mut (impl Read + Seek),
     kind: Kind,

@@ -21,8 +21,8 @@ pub struct Limits {
     pub ratio_from: u64,
     /// The number of components in the name of an entry.
     pub depth: usize,
-    /// The number of directories, also those that only names imply: a few bytes can name thousands. More are allowed if they
-    /// are at most four for each entry, as in a large archive that has an entry for each directory.
+    /// The number of directories, also those that only names imply: a few bytes can name thousands. More are allowed if
+    /// they are at most four for each entry, as in a large archive that has an entry for each directory.
     pub directories: u64,
 }
 

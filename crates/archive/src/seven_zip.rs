@@ -1,6 +1,7 @@
 //! 7z archives.
 //!
-//! Modes and links are those that the ports of 7-Zip to Unix write into the attributes. Format: `7zFormat.txt` of 7-Zip.
+//! Modes and links are those that the ports of 7-Zip to Unix write into the attributes. Format: `7zFormat.txt` of
+//! 7-Zip.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
@@ -98,8 +99,8 @@ fn fault(error: &sevenz_rust2::Error) -> Error {
     })
 }
 
-/// The name of a compression method. For a method that the library does not know it gives a list of decimal numbers, the
-/// bytes of its id: these are shown in hexadecimal, as in the documentation of 7-Zip.
+/// The name of a compression method. For a method that the library does not know it gives a list of decimal numbers,
+/// the bytes of its id: these are shown in hexadecimal, as in the documentation of 7-Zip.
 fn method_name(method: &str) -> String {
     let list = method.strip_prefix('[').and_then(|list| list.strip_suffix(']'));
     let bytes = list.and_then(|list| list.split(", ").map(|byte| byte.parse::<u8>().ok()).collect());

@@ -53,8 +53,8 @@ impl Header {
         self.0.mode().is_ok_and(|mode| mode & 0o111 != 0)
     }
 
-    /// Of a sparse file in GNU's old format: its real size, the segments that are in the header, and whether blocks with
-    /// more segments follow.
+    /// Of a sparse file in GNU's old format: its real size, the segments that are in the header, and whether blocks
+    /// with more segments follow.
     pub(crate) fn gnu_sparse(&self) -> Option<(u64, Vec<Segment>, bool)> {
         let gnu = self.0.as_gnu()?;
         Some((gnu.real_size().ok()?, segments(&gnu.sparse)?, gnu.is_extended()))

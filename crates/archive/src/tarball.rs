@@ -1,7 +1,8 @@
 //! Tar archives.
 //!
-//! What an entry of a type becomes is what just-mr 1.6 makes of it (`tests/golden`): types that are not known are files,
-//! as POSIX says, volume labels and access control lists are skipped, a file whose name ends in a slash is a directory.
+//! What an entry of a type becomes is what just-mr 1.6 makes of it (`tests/golden`): types that are not known are
+//! files, as POSIX says, volume labels and access control lists are skipped, a file whose name ends in a slash is a
+//! directory.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
@@ -90,7 +91,8 @@ impl Archive<'_> {
             }
             let Some(header) = Header::parse(&block) else {
                 let is_first = !self.has_entries && extended.name.is_none();
-                // The magic number distinguishes a tar archive with a damaged first header from a file of another format.
+                // The magic number distinguishes a tar archive with a damaged first header from a file of another
+                // format.
                 let fault = if is_first && !has_magic(&block) {
                     Error::new(Fault::UnknownFormat)
                 } else {
@@ -252,8 +254,8 @@ impl Archive<'_> {
         if skipped < size { Err(malformed("it ends inside an entry")) } else { Ok(()) }
     }
 
-    /// Reads to the end of the file, so that the checksum of the compression is verified. A file without entries is a tar
-    /// archive only if it consists of zeros.
+    /// Reads to the end of the file, so that the checksum of the compression is verified. A file without entries is a
+    /// tar archive only if it consists of zeros.
     fn drain(&mut self) -> Result<()> {
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -280,8 +282,8 @@ fn in_pairs(numbers: &[u64]) -> Option<Vec<Segment>> {
     Some(pairs.iter().map(|&[offset, length]| Segment { offset, length }).collect())
 }
 
-/// The map at the beginning of the content of a sparse file in GNU's format 1.0: lines with the number of segments, then
-/// offset and length of each, filled to a whole block.
+/// The map at the beginning of the content of a sparse file in GNU's format 1.0: lines with the number of segments,
+/// then offset and length of each, filled to a whole block.
 fn segments_in_content(content: &mut impl Read) -> Result<Vec<Segment>> {
     let mut block = [0; BLOCK];
     let mut position = BLOCK;

@@ -45,8 +45,8 @@ pub(crate) fn read(
             ZipError::InvalidArchive(_) => Error::new(Fault::UnknownFormat),
             error => fault(error),
         })?;
-    // First all of the directory, then the contents, mostly in the order of the file. `ZipArchive` of the library would do
-    // the same, but keeps one entry for each name.
+    // First all of the directory, then the contents, mostly in the order of the file. `ZipArchive` of the library would
+    // do the same, but keeps one entry for each name.
     let files = archive.files().map_err(fault)?;
     let mut entries = Vec::new();
     for entry in &mut *files {

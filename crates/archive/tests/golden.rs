@@ -1,7 +1,7 @@
 //! Archives and the trees that just-mr 1.6.5 makes of them.
 //!
-//! `golden/trees.txt` has for each archive in that directory the tree of `just-mr setup` (version 1.6.5, in the locale `C`),
-//! or `refused`. `golden/differences.txt` has those where taut does something else, with the reason.
+//! `golden/trees.txt` has for each archive in that directory the tree of `just-mr setup` (version 1.6.5, in the locale
+//! `C`), or `refused`. `golden/differences.txt` has those where taut does something else, with the reason.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{

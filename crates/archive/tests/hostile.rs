@@ -1,5 +1,5 @@
-//! Archives that are damaged, claim more than they are, or try to put something outside. `TAUT_SOAK` multiplies the number
-//! of mutated ones.
+//! Archives that are damaged, claim more than they are, or try to put something outside. `TAUT_SOAK` multiplies the
+//! number of mutated ones.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -234,7 +234,8 @@ fn truncated_archives_are_refused() {
     }
 }
 
-/// Damaged in each place in turn: why an archive cannot be read is reported in words of this tool, not of its libraries.
+/// Damaged in each place in turn: why an archive cannot be read is reported in words of this tool, not of its
+/// libraries.
 #[test]
 fn damage_is_reported_in_plain_words() {
     const WORDS: [&str; 9] = [

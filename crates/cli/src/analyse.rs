@@ -108,8 +108,8 @@ fn analyse(
     Ok(Some(Exit::Success))
 }
 
-/// Shows the result of a target, or of the inputs of one of its actions, and writes the dumps. `whole`: the analysis of all
-/// targets, if that is needed.
+/// Shows the result of a target, or of the inputs of one of its actions, and writes the dumps. `whole`: the analysis of
+/// all targets, if that is needed.
 fn show(
     found: &AnalysisOutcome<'_>,
     whole: Option<&mut Analysis>,

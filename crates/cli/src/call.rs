@@ -1,5 +1,6 @@
-//! A call that builds, from its options to the passes over its request: what `build`, `test` and `compile-commands` have in
-//! common. Also the one place where the messages of a build and the sinks of its events are made, for every subcommand.
+//! A call that builds, from its options to the passes over its request: what `build`, `test` and `compile-commands`
+//! have in common. Also the one place where the messages of a build and the sinks of its events are made, for every
+//! subcommand.
 
 use std::sync::Arc;
 
@@ -64,8 +65,8 @@ pub(crate) struct OpenCall<'c> {
 }
 
 impl<'c> BuildCall<'c> {
-    /// Reads the request, and opens the store. Gives the open call, and what reads the request for each pass. `is_rebuild`:
-    /// whether actions with a known result are run again.
+    /// Reads the request, and opens the store. Gives the open call, and what reads the request for each pass.
+    /// `is_rebuild`: whether actions with a known result are run again.
     ///
     /// # Errors
     /// The exit code; the errors have been reported.
@@ -99,7 +100,8 @@ impl<'c> BuildCall<'c> {
 }
 
 impl OpenCall<'_> {
-    /// How to build. `compare`: whether actions run again, and what `--vs` says of where the results are that are known.
+    /// How to build. `compare`: whether actions run again, and what `--vs` says of where the results are that are
+    /// known.
     ///
     /// # Errors
     /// The exit code; the errors have been reported.

@@ -11,8 +11,8 @@ use taut_setup::Cancellation;
 // Global, since the thread that handles signals is started before there is a set-up, and one is under way at a time.
 static SET_UP: Mutex<Option<Cancellation>> = Mutex::new(None);
 
-/// Runs a task of a set-up, which a signal ends. If one does, this does not return: the thread that handles the signal ends the
-/// process, and what was not finished then is not an error to be reported.
+/// Runs a task of a set-up, which a signal ends. If one does, this does not return: the thread that handles the signal
+/// ends the process, and what was not finished then is not an error to be reported.
 pub(crate) fn until_signal<T>(cancellation: Cancellation, task: impl FnOnce() -> T) -> T {
     let set = |cancellation| *SET_UP.lock().unwrap_or_else(PoisonError::into_inner) = cancellation;
     set(Some(cancellation.clone()));
@@ -25,7 +25,8 @@ pub(crate) fn until_signal<T>(cancellation: Cancellation, task: impl FnOnce() ->
     done
 }
 
-/// Ends the set-up that is under way, if there is one, and removes what it began. Waits for it, at most for the given time.
+/// Ends the set-up that is under way, if there is one, and removes what it began. Waits for it, at most for the given
+/// time.
 pub(crate) fn cancel_set_up(within: Duration) {
     let set_up = SET_UP.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some(set_up) = set_up {

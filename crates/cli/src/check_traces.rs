@@ -1,8 +1,8 @@
 //! `--check-traces`: checks that cached build state gives the right answers.
 //!
-//! The call is made three times, each by a process of its own: as usual; without cached build state (`--no-trace`), which
-//! must give the same answer; and as usual again, which must execute nothing. A difference is a bug of taut, and is
-//! reported. It serves developers of taut, and users that suspect the cache.
+//! The call is made three times, each by a process of its own: as usual; without cached build state (`--no-trace`),
+//! which must give the same answer; and as usual again, which must execute nothing. A difference is a bug of taut, and
+//! is reported. It serves developers of taut, and users that suspect the cache.
 //!
 //! A call that adds results of export targets to the target-level cache has changed what the next one is about: these
 //! targets are known objects to it. So then the call is made once more before others are compared with it.
@@ -165,8 +165,8 @@ impl Check<'_> {
         Ok(exit_of(cached.code))
     }
 
-    /// The first path that the call has installed below a directory with another content than the one without cached build
-    /// state has it elsewhere.
+    /// The first path that the call has installed below a directory with another content than the one without cached
+    /// build state has it elsewhere.
     fn installed_otherwise(&self, directory: PathBuf) -> Result<Option<PathBuf>, Exit> {
         // Where a call installs nothing, it makes no directory.
         let open = |dir| if_exists(dir).map_err(|error| failed(self.log, &error));
@@ -252,8 +252,8 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// The lines of standard error that do not depend on cached build state, sorted. Left out are counts of what was replayed,
-/// progress, objects that were lost since, how to repeat the call, and the names of directories of actions.
+/// The lines of standard error that do not depend on cached build state, sorted. Left out are counts of what was
+/// replayed, progress, objects that were lost since, how to repeat the call, and the names of directories of actions.
 fn comparable_lines(stderr: &str) -> Vec<String> {
     let differs = |line: &&str| {
         differs_each_time(line)

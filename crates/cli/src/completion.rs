@@ -1,8 +1,8 @@
 //! Completion in shells: scripts that ask this program what may stand at the cursor.
 //!
-//! The scripts know nothing of the command line. They pass on the words before the cursor, so that what is offered comes from
-//! the definition that words are parsed by, and names of targets from the targets file of one module. A question is
-//! answered without the store and the engine. An error is not an answer: then nothing is offered.
+//! The scripts know nothing of the command line. They pass on the words before the cursor, so that what is offered
+//! comes from the definition that words are parsed by, and names of targets from the targets file of one module. A
+//! question is answered without the store and the engine. An error is not an answer: then nothing is offered.
 
 mod actions;
 mod bash;
@@ -53,8 +53,8 @@ pub(crate) fn print_script(shell: &str) -> Exit {
     print(script.as_bytes())
 }
 
-/// Answers the question of a script: the shell, then for bash the line up to the cursor and the characters at which bash
-/// breaks words, for others the words up to the cursor, without the name of the tool.
+/// Answers the question of a script: the shell, then for bash the line up to the cursor and the characters at which
+/// bash breaks words, for others the words up to the cursor, without the name of the tool.
 pub(crate) fn complete(question: &[OsString]) -> Exit {
     let words: Option<Vec<&str>> = question.iter().map(|word| word.to_str()).collect();
     let cwd = std::env::current_dir().unwrap_or_else(|_| Path::new("/").to_owned());
@@ -67,8 +67,8 @@ pub(crate) fn complete(question: &[OsString]) -> Exit {
     print(answer.as_bytes())
 }
 
-/// An answer as the scripts for zsh and fish read it: what the shell is to offer itself, then candidates, each with what it
-/// is behind a tab.
+/// An answer as the scripts for zsh and fish read it: what the shell is to offer itself, then candidates, each with
+/// what it is behind a tab.
 fn lines(offer: &Offer) -> String {
     let mut lines = match offer.otherwise {
         Otherwise::Nothing => "\n",

@@ -43,8 +43,8 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     let mut words: Vec<String> =
         o.analysis.target.iter().filter(|word| action(word).is_none()).cloned().collect();
     if words.is_empty() {
-        // Any target name serves: only the repositories matter. The event log has the targets of the call; the description
-        // may be broken now.
+        // Any target name serves: only the repositories matter. The event log has the targets of the call; the
+        // description may be broken now.
         words.push(String::new());
     }
     let unresolved = request::quiet_request_for(&o.common, &o.analysis, &words, &roots, log)?;
@@ -105,8 +105,8 @@ fn action(word: &str) -> Option<&str> {
     word.strip_prefix('%')
 }
 
-/// The questions that the words of the command line are, each about something else. `unresolved`: what the words name that are
-/// no actions.
+/// The questions that the words of the command line are, each about something else. `unresolved`: what the words name
+/// that are no actions.
 fn questions(
     words: &[String],
     unresolved: &UnresolvedRequest,

@@ -102,7 +102,8 @@ fn unused(analysed: &Analysed, request: &Request, words: &options::Analysis) -> 
     all
 }
 
-/// Replaces what is requested by the inputs of an action, with `--request-action-input`; returns the action and its name.
+/// Replaces what is requested by the inputs of an action, with `--request-action-input`; returns the action and its
+/// name.
 ///
 /// # Errors
 ///

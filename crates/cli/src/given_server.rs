@@ -1,4 +1,5 @@
-//! What the words of a call name as a server, before the command line is read or where it is of interest that no rc file did.
+//! What the words of a call name as a server, before the command line is read or where it is of interest that no rc
+//! file did.
 
 use std::ffi::OsString;
 

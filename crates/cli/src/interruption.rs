@@ -1,4 +1,5 @@
-//! Termination signals (Ctrl-C, SIGTERM, hang-up): running actions are ended, the build stops, and the exit code is 128 + n.
+//! Termination signals (Ctrl-C, SIGTERM, hang-up): running actions are ended, the build stops, and the exit code is 128
+//! + n.
 //!
 //! The call ends in bounded time: if the main thread does not end it, the thread that handles the signal does.
 
@@ -73,8 +74,8 @@ impl Interruption {
 
     /// Stops the build; ends the process if that takes too long.
     fn handle(&self, signal: i32) {
-        // Stored before `running` is read; `stop_on_signal` sets `running` before it loads the signal. So a session that
-        // begins at this moment is either interrupted below, or finds the signal itself.
+        // Stored before `running` is read; `stop_on_signal` sets `running` before it loads the signal. So a session
+        // that begins at this moment is either interrupted below, or finds the signal itself.
         self.0.signal.store(signal, SeqCst);
         // First, as a set-up has no session that could be interrupted.
         cancel_set_up(MAX_WRAP_UP);
@@ -90,7 +91,8 @@ impl Interruption {
             // A second signal does not get here: it ends the process at once (`on_termination`).
             self.report_begin(grace);
             // The main thread ends the call when the build has ended with its actions. If it does not, it is in the
-            // middle of an expression, which nothing stops, or it hangs: the helper is stopped, or a disk does not answer.
+            // middle of an expression, which nothing stops, or it hangs: the helper is stopped, or a disk does not
+            // answer.
             std::thread::sleep(grace.saturating_add(MAX_WRAP_UP / 2));
             // The main thread may end the process during either wait; then nothing below happens.
             running.iter().for_each(|running| running.kill(MAX_WRAP_UP / 4));
@@ -101,7 +103,8 @@ impl Interruption {
             // Before the message, which may never get through: the log is what later calls read.
             log.finish_at_once(Status::Interrupted(signal));
         }
-        // On a thread of its own, since the main thread may hold a lock that the message needs, or standard error be full.
+        // On a thread of its own, since the main thread may hold a lock that the message needs, or standard error be
+        // full.
         let (sender, written) = mpsc::channel();
         let state = self.clone();
         // If no thread can be started, the sender is gone, and the call ends without the message.
@@ -144,8 +147,8 @@ impl Interruption {
         *self.0.messages.lock().unwrap_or_else(PoisonError::into_inner) = Some(messages.clone());
     }
 
-    /// Ends the display of progress, and reports how long running actions may take to end. On a thread of its own, since
-    /// standard error may be full, or a lock be held that the message needs.
+    /// Ends the display of progress, and reports how long running actions may take to end. On a thread of its own,
+    /// since standard error may be full, or a lock be held that the message needs.
     fn report_begin(&self, grace: Duration) {
         let messages = self.0.messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(messages) = messages {

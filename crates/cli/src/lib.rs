@@ -1,7 +1,7 @@
 //! The command line: from words to a request, and from its events to messages, progress and an exit code.
 //!
-//! Only this crate reads environment variables, writes to standard output and standard error, and has the numbers of exit
-//! codes. `driver` does the rest, so that it can be used, and tested, without a terminal.
+//! Only this crate reads environment variables, writes to standard output and standard error, and has the numbers of
+//! exit codes. `driver` does the rest, so that it can be used, and tested, without a terminal.
 
 mod add_to_cas;
 mod analyse;

@@ -1,8 +1,8 @@
 //! Messages: levels, standard error, log files.
 //!
-//! All messages go through here, to standard error and log files, so that standard output has nothing but requested data,
-//! which another program may read. Colour is a property of standard error alone. An error while a message is written never
-//! fails a build.
+//! All messages go through here, to standard error and log files, so that standard output has nothing but requested
+//! data, which another program may read. Colour is a property of standard error alone. An error while a message is
+//! written never fails a build.
 
 mod escapes;
 pub(crate) mod layout;

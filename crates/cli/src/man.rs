@@ -112,8 +112,8 @@ fn sections(page: &Page) -> String {
     text
 }
 
-/// A text whose characters all mean themselves: a page could otherwise begin a request with a dot, and show other dashes
-/// and quotes than those that are to be typed.
+/// A text whose characters all mean themselves: a page could otherwise begin a request with a dot, and show other
+/// dashes and quotes than those that are to be typed.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {

@@ -130,7 +130,8 @@ fn configured(line: CommandLine) -> Result<Call, MrExit> {
     let settings = Settings::of(line, rc, &anchors);
     let log = Arc::new(open(&settings.log)?);
     remarks.iter().for_each(|remark| report_remark(remark, &log));
-    // Before anything else is read, as in the reference. Of a relative path nothing exists yet; others were made absolute.
+    // Before anything else is read, as in the reference. Of a relative path nothing exists yet; others were made
+    // absolute.
     if !settings.build_root.is_absolute() {
         let path = settings.build_root.display();
         log.say(Level::Error, format!("Build root must be absolute path but got '{path}'."));

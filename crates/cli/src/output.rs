@@ -1,8 +1,8 @@
 //! What actions wrote to their standard output and error, shown in bounded memory: read from the store piece by piece.
 //!
-//! The reference shows all of it. Under the name `taut`, of a long output its first and last lines are shown, of a long line
-//! its ends, and how to see the rest; of an output that is not a text only its size; of a line that a command wrote again and
-//! again, as progress is shown on a terminal, what it came to.
+//! The reference shows all of it. Under the name `taut`, of a long output its first and last lines are shown, of a long
+//! line its ends, and how to see the rest; of an output that is not a text only its size; of a line that a command
+//! wrote again and again, as progress is shown on a terminal, what it came to.
 
 use std::{
     collections::VecDeque,
@@ -27,7 +27,8 @@ const MIN_LINES_LEFT_OUT: u64 = 5;
 const MAX_LINE: usize = 2000;
 const MAX_LINE_END: usize = 500;
 
-/// How many bytes of a line are held to find its end and its length; of a longer one the beginning is shown as it is read.
+/// How many bytes of a line are held to find its end and its length; of a longer one the beginning is shown as it is
+/// read.
 const MAX_HELD: usize = 512 << 10;
 
 /// How much of an output is looked at to tell whether it is text.
@@ -67,8 +68,8 @@ impl Stream {
         self.copy_all(&mut text);
     }
 
-    /// The same as people read it. `to_see_all`: whether to leave out what is long or no text, and the words of the command,
-    /// up to the object's name, that shows all of it.
+    /// The same as people read it. `to_see_all`: whether to leave out what is long or no text, and the words of the
+    /// command, up to the object's name, that shows all of it.
     pub(crate) fn show_lines(mut self, to_see_all: Option<&str>, give: &mut dyn FnMut(&str)) {
         let lines = Lines { held: String::new(), is_cut: to_see_all.is_some() };
         let mut text = Indented { give, is_pending: false, is_begun: false, lines: Some(lines) };

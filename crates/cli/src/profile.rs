@@ -203,8 +203,8 @@ impl Action {
         self.is_from_remote() || (!self.cached && self.ran.fetched_bytes > 0)
     }
 
-    /// Where the result comes from that was not made here, what passed for that, and what was waited for. Keys are in order
-    /// among themselves and behind those before.
+    /// Where the result comes from that was not made here, what passed for that, and what was waited for. Keys are in
+    /// order among themselves and behind those before.
     fn write_transfer(&self, w: &mut JsonWriter) {
         let ran = &self.ran;
         if self.has_fetched() {

@@ -1,7 +1,7 @@
 //! How far a build is: a live display on a terminal, plain lines from time to time elsewhere. The voice has the texts.
 //!
-//! The remaining time is estimated from how long actions took in earlier calls. The thread of the display reads the event
-//! logs of these when the display appears, so that short builds do not read them.
+//! The remaining time is estimated from how long actions took in earlier calls. The thread of the display reads the
+//! event logs of these when the display appears, so that short builds do not read them.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -490,7 +490,8 @@ mod tests {
         assert_eq!(counts, [(1, 1), (2, 2), (2, 2), (1, 2), (0, 2), (0, 2), (0, 2), (1, 2), (0, 2)]);
     }
 
-    /// In a line behind the action that has run longest, on a display below the state, where it takes a row of the actions.
+    /// In a line behind the action that has run longest, on a display below the state, where it takes a row of the
+    /// actions.
     #[test]
     fn a_server_that_does_not_answer_is_named() {
         let (progress, now) = (Progress::default(), Instant::now());

@@ -1,7 +1,7 @@
 //! The rc file of just-mr under the name `taut`: what it says becomes options in front of those of the call.
 //!
-//! So it has the meaning that it has for just-mr, which passes the same options to the build tool, and the words of a call win.
-//! Where descriptions, archives and checkouts are is read by the set-up itself (`repositories/workspace.rs`).
+//! So it has the meaning that it has for just-mr, which passes the same options to the build tool, and the words of a
+//! call win. Where descriptions, archives and checkouts are is read by the set-up itself (`repositories/workspace.rs`).
 
 use std::{ffi::OsString, path::Path};
 
@@ -15,8 +15,8 @@ use crate::{
     repositories::Workspace,
 };
 
-/// The words of a call with those of the rc file; `None` if there are none of it. `command`: what the words alone are, if
-/// they are complete without.
+/// The words of a call with those of the rc file; `None` if there are none of it. `command`: what the words alone are,
+/// if they are complete without.
 ///
 /// # Errors
 /// The rc file cannot be read, or is wrong.

@@ -225,7 +225,8 @@ pub(crate) fn check_server(stores: &Stores, log: &Log) -> Result<(), Exit> {
     })
 }
 
-/// A server of objects that the options name ([`check_server`] has accepted its address), with what it takes from and gives to a store, which it is attached to.
+/// A server of objects that the options name ([`check_server`] has accepted its address), with what it takes from and
+/// gives to a store, which it is attached to.
 ///
 /// # Errors
 /// The exit code; the error has been reported.

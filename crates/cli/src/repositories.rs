@@ -50,8 +50,8 @@ pub(crate) struct Context {
     pub(crate) server: Option<Arc<SetUpServer>>,
 }
 
-/// The directories that locations in rc files are relative to, for a call made in a directory. `workspace`: the root of the
-/// workspace, if it is not to be searched for.
+/// The directories that locations in rc files are relative to, for a call made in a directory. `workspace`: the root of
+/// the workspace, if it is not to be searched for.
 pub(crate) fn anchors(cwd: &Path, workspace: Option<PathBuf>) -> Anchors {
     Anchors {
         // Without a workspace, locations relative to it are passed over.

@@ -6,8 +6,8 @@ use taut_value::Id;
 /// What the command takes of the call.
 #[derive(Clone)]
 pub(crate) struct Reproduction {
-    /// The call that can run one of its actions alone, as it is or as `build` takes it, up to where options can be added, and
-    /// the rest; none if it was of another kind.
+    /// The call that can run one of its actions alone, as it is or as `build` takes it, up to where options can be
+    /// added, and the rest; none if it was of another kind.
     whole: Option<(Vec<String>, Vec<String>)>,
 }
 

@@ -146,8 +146,8 @@ fn request_once(
     Ok(request)
 }
 
-/// Reports why analysis failed, and returns the exit code. If roots are not there, that is the reason. In errors about the
-/// target that the command line names, names are in the form of the command line.
+/// Reports why analysis failed, and returns the exit code. If roots are not there, that is the reason. In errors about
+/// the target that the command line names, names are in the form of the command line.
 pub(crate) fn report_problems(
     problems: &Diagnostics,
     request: &Request,

@@ -1,6 +1,6 @@
-//! `--rerun ACTION`: runs one action again, to look into a failure: with its inputs in a new directory, which is left there,
-//! with its environment and time limit, and with its output on standard output and error. Outputs that it did not create
-//! are a failure, as they are in a build. No result is kept.
+//! `--rerun ACTION`: runs one action again, to look into a failure: with its inputs in a new directory, which is left
+//! there, with its environment and time limit, and with its output on standard output and error. Outputs that it did
+//! not create are a failure, as they are in a build. No result is kept.
 
 use std::{
     ffi::OsString,

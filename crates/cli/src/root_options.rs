@@ -1,5 +1,5 @@
-//! The options that roots, and messages about builds, depend on. They have a file of their own since both need them, and roots
-//! need messages.
+//! The options that roots, and messages about builds, depend on. They have a file of their own since both need them,
+//! and roots need messages.
 
 use crate::{options, tool_name::Name};
 

@@ -1,9 +1,9 @@
-//! Roots that are computed from other repositories, before a request is understood: the build root is opened for them, their
-//! targets are built as calls within the call, and what they do is shown.
+//! Roots that are computed from other repositories, before a request is understood: the build root is opened for them,
+//! their targets are built as calls within the call, and what they do is shown.
 //!
-//! The messages of such a build are kept until it is over, so that those of several that run at once are not mixed. Under
-//! the name `just` they go to the store as a log, which is named in one line, as the reference does it; under the name
-//! `taut` they are shown.
+//! The messages of such a build are kept until it is over, so that those of several that run at once are not mixed.
+//! Under the name `just` they go to the store as a log, which is named in one line, as the reference does it; under the
+//! name `taut` they are shown.
 
 use std::{
     cell::Cell,
@@ -89,8 +89,8 @@ impl<'o> Roots<'o> {
         self.log
     }
 
-    /// Makes a call which answers `None` if something of the roots is lost that can be made again: once more then, with all of
-    /// them verified.
+    /// Makes a call which answers `None` if something of the roots is lost that can be made again: once more then, with
+    /// all of them verified.
     pub(crate) fn with_lost_made_again(
         &self,
         interruption: &Interruption,

@@ -86,7 +86,8 @@ fn test_options(o: &options::Test) -> TestOptions {
     }
 }
 
-/// The messages about what is built for tests. Those about the actions of tests are left out: tests have lines of their own.
+/// The messages about what is built for tests. Those about the actions of tests are left out: tests have lines of their
+/// own.
 struct WithoutTests {
     messages: Arc<dyn BuildMessages>,
     // Set when the tests are found, which is before any of them runs.

@@ -95,8 +95,8 @@ fn typed_in(request: &Request, repository: &str, module: &str, name: &str) -> St
     named_as_typed(&NamedTarget::new(if of_main { "" } else { repository }, module, name))
 }
 
-/// A name that is written for files of the repository of a target: a list of module and name, or of "@", a repository as it
-/// is called there, module and name.
+/// A name that is written for files of the repository of a target: a list of module and name, or of "@", a repository
+/// as it is called there, module and name.
 fn of_list(request: &Request, target: &NamedTarget, list: &str) -> Option<String> {
     match &words_of_list(list)?[..] {
         [module, name] => Some(typed(request, module, name)),

@@ -1,12 +1,13 @@
 //! The texts on standard error, in two voices: the one place where the names `just` and `taut` differ in messages.
 //!
 //! Under the name `just` every line is the reference's, since scripts look for these lines ([`just`]); under the name
-//! `taut` the texts are ours ([`taut`]). Both render the same events and figures; what a call does, standard output, dumps
-//! and exit codes do not depend on the voice. Commands give facts, and a voice words them, or is silent about them.
+//! `taut` the texts are ours ([`taut`]). Both render the same events and figures; what a call does, standard output,
+//! dumps and exit codes do not depend on the voice. Commands give facts, and a voice words them, or is silent about
+//! them.
 //!
-//! [`Voice`] has the texts of single steps. Those about one subject are in a file of their own, which has both voices side by
-//! side: `arguments.rs`, `findings.rs`, `objects.rs`, `roots.rs`, `servers.rs`, `set_up.rs`. [`BuildMessages`] has state: it renders the
-//! events of one build, and its steps.
+//! [`Voice`] has the texts of single steps. Those about one subject are in a file of their own, which has both voices
+//! side by side: `arguments.rs`, `findings.rs`, `objects.rs`, `roots.rs`, `servers.rs`, `set_up.rs`. [`BuildMessages`]
+//! has state: it renders the events of one build, and its steps.
 
 use std::{
     borrow::Cow,
@@ -132,8 +133,8 @@ pub(crate) trait Voice:
     /// A request for the content at a path within an artifact.
     fn within_artifact(&self, wanted: &str, artifact: &str, way: &str, log: &Log);
 
-    /// A request for the content at a path within an artifact that has only the beginning of it: the content of the last
-    /// object on the way is printed.
+    /// A request for the content at a path within an artifact that has only the beginning of it: the content of the
+    /// last object on the way is printed.
     fn artifact_ends(&self, wanted: &str, artifact: &str, end: &WayEnd, log: &Log);
 
     /// An action with another result when it was run again.
@@ -231,8 +232,8 @@ pub(crate) trait BuildMessages: Sink {
     /// This many warnings of analysis were shown by an earlier call, and are not shown again.
     fn note_known_warnings(&self, _number: usize) {}
 
-    /// Execution is about to begin. `name`: the request, as the reference shows it. `input_of`: the action whose inputs are
-    /// requested instead.
+    /// Execution is about to begin. `name`: the request, as the reference shows it. `input_of`: the action whose inputs
+    /// are requested instead.
     fn building(&self, name: &str, input_of: Option<&str>);
 
     /// The targets of actions that run when execution of the request has ended, as those of tests do.

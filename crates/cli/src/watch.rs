@@ -3,8 +3,8 @@
 //! One session serves all rounds (`round`). Between them `notice` finds out what changed, and `feedback` whether taut
 //! itself changed it.
 //!
-//! While `watch` waits, `gc` may run: the store is released between rounds. After that, objects that the session has found
-//! in the store may be gone, so a new session begins.
+//! While `watch` waits, `gc` may run: the store is released between rounds. After that, objects that the session has
+//! found in the store may be gone, so a new session begins.
 
 use std::{
     cell::Cell,
@@ -166,8 +166,8 @@ struct WatchState {
 }
 
 impl WatchState {
-    /// The changed paths that a message names: without the temporary files of editors, which no longer exist and were not
-    /// read. If all are of this kind, all of them.
+    /// The changed paths that a message names: without the temporary files of editors, which no longer exist and were
+    /// not read. If all are of this kind, all of them.
     fn of_interest(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
         let is_of_interest =
             |path: &&PathBuf| self.leaves.is_file(path) || taut_sys::Named::lstat(path).is_ok();
@@ -186,7 +186,8 @@ enum SessionEnd {
     Damaged,
     /// Something of a root is lost, which is set up or computed again for a new session.
     LostRoots,
-    /// An object is missing in the store; a new session makes it again. The function reports the error, for the last try.
+    /// An object is missing in the store; a new session makes it again. The function reports the error, for the last
+    /// try.
     Lost(Box<dyn FnOnce() -> Exit>),
     Exit(Exit),
 }
@@ -405,7 +406,8 @@ impl Watcher<'_> {
     /// Reads the request again, since the files that define it may have changed. Returns whether it is another one. An
     /// error is reported, and the request stays as it was.
     fn renew(&self, state: &mut WatchState, interruption: &Interruption) -> Result<bool, SessionEnd> {
-        // The meaning of a target name depends on the working directory; while that is gone, the request stays as it was.
+        // The meaning of a target name depends on the working directory; while that is gone, the request stays as it
+        // was.
         if state.root_paths.missing(&self.here).is_some() {
             return Ok(false);
         }

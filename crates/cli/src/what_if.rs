@@ -94,8 +94,8 @@ fn go(
         reporting.event(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure
     })?;
-    // The last build has no part of any of them: the latest that has a part of all, as `explain` does. What is wrong with the
-    // description of another request is not a matter of the question.
+    // The last build has no part of any of them: the latest that has a part of all, as `explain` does. What is wrong
+    // with the description of another request is not a matter of the question.
     let earlier = (reach.unread.len() == paths.len()).then(|| {
         built.find_map(|request| {
             let reach = what_if(&paths, &request, &analyser, &outcomes).ok()?;

@@ -1,5 +1,5 @@
-//! Messages about actions that fail other than by their exit code, or have no result since something else failed: target,
-//! command, and the reason that the system or the directory of the action gives.
+//! Messages about actions that fail other than by their exit code, or have no result since something else failed:
+//! target, command, and the reason that the system or the directory of the action gives.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{

@@ -1,5 +1,5 @@
-//! All code that writes, reads or removes files against a table of attacks (links, mounts, exchanged names): nothing outside
-//! is touched, nothing hangs, and what can be built is built. A decoy directory represents the outside.
+//! All code that writes, reads or removes files against a table of attacks (links, mounts, exchanged names): nothing
+//! outside is touched, nothing hangs, and what can be built is built. A decoy directory represents the outside.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{

@@ -284,7 +284,8 @@ fn fish_completes_targets_of_the_module_that_is_named() {
     );
 }
 
-/// An interactive zsh in a terminal of another one. It is read up to a mark before each step, so nothing depends on time.
+/// An interactive zsh in a terminal of another one. It is read up to a mark before each step, so nothing depends on
+/// time.
 const IN_ZSH: &str = r#"
 cat > $HOME/.zshenv << 'END'
 setopt no_global_rcs

@@ -95,8 +95,8 @@ impl Project {
     }
 }
 
-/// A repository whose export target `""` is a file `TARGETS` with a target `out` for variable `C`, made by an action that
-/// appends to a log.
+/// A repository whose export target `""` is a file `TARGETS` with a target `out` for variable `C`, made by an action
+/// that appends to a log.
 fn generator(project: &Project, comment: &str) -> String {
     let log = project.log();
     let log = log.to_str().unwrap();
@@ -291,8 +291,8 @@ fn normal(stderr: &str) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
-/// `computed_roots/answers.txt` has the answers of the reference, version 1.6.5. With `TAUT_REFERENCE` it is compared with
-/// that, and with `TAUT_RECORD` written.
+/// `computed_roots/answers.txt` has the answers of the reference, version 1.6.5. With `TAUT_REFERENCE` it is compared
+/// with that, and with `TAUT_RECORD` written.
 #[test]
 fn answers_are_those_of_the_reference() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/computed_roots/answers.txt");

@@ -1,16 +1,16 @@
-//! The commands in the README and in the pages of `docs/` have the output that the pages show, so that the pages stay true.
+//! The commands in the README and in the pages of `docs/` have the output that the pages show, so that the pages stay
+//! true.
 //!
-//! In a page that is listed here, a fenced block with `file=PATH` in its info string is a file of the
-//! section's project, and a block `console` is a dialogue: lines that begin with `$ ` are commands for a
-//! shell. What follows a command is all of its standard output, and `! exit N` if it fails. In a block
-//! `console excerpt` it is lines that its output, standard error included, has, in this order (white space at
-//! both ends apart; `…` matches any text). A heading, of whatever level the page chooses, begins a new,
-//! empty workspace. `https://example.org` is a server with the files in the directory `www` beside the workspace. Blocks in
-//! comments are run like others. A command that begins with `CONTENT=` or `COMMIT=` is for readers only: it needs programs
-//! that a test does not depend on.
+//! In a page that is listed here, a fenced block with `file=PATH` in its info string is a file of the section's
+//! project, and a block `console` is a dialogue: lines that begin with `$ ` are commands for a shell. What follows a
+//! command is all of its standard output, and `! exit N` if it fails. In a block `console excerpt` it is lines that its
+//! output, standard error included, has, in this order (white space at both ends apart; `…` matches any text). A
+//! heading, of whatever level the page chooses, begins a new, empty workspace. `https://example.org` is a server with
+//! the files in the directory `www` beside the workspace. Blocks in comments are run like others. A command that begins
+//! with `CONTENT=` or `COMMIT=` is for readers only: it needs programs that a test does not depend on.
 //!
-//! `TAUT_CASES_TOOL=/path/to/just` runs the reference instead; it agrees on all pages except where taut's own messages are
-//! shown, or something that only taut has.
+//! `TAUT_CASES_TOOL=/path/to/just` runs the reference instead; it agrees on all pages except where taut's own messages
+//! are shown, or something that only taut has.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{

@@ -1,7 +1,7 @@
 //! Early cutoff: which targets are analysed and which actions run after an edit, and which are not.
 //!
-//! Every call is a `build`. The counts are those of `explain` for the last build with work to do, if there was one since
-//! the call before.
+//! Every call is a `build`. The counts are those of `explain` for the last build with work to do, if there was one
+//! since the call before.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{

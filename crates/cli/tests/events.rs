@@ -1,5 +1,5 @@
-//! The event log: every call leaves one that follows the schema and is complete however the call ends; old ones are removed;
-//! `explain` reads them.
+//! The event log: every call leaves one that follows the schema and is complete however the call ends; old ones are
+//! removed; `explain` reads them.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::collections::BTreeMap;

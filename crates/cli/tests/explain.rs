@@ -256,8 +256,8 @@ fn a_new_file_is_not_reported_as_unchanged() {
     has(&text, "1 action was invalidated:");
 }
 
-/// Targets `t0` to `t19`, each with an action that reads `h.txt`, and `all` of them. All are built after a change of the file
-/// to a content for which the action cache has the results of all but the last.
+/// Targets `t0` to `t19`, each with an action that reads `h.txt`, and `all` of them. All are built after a change of
+/// the file to a content for which the action cache has the results of all but the last.
 fn one_of_many_ran() -> Workspace {
     let workspace = Workspace::new();
     let names: Vec<String> = (0..20).map(|at| format!("t{at}")).collect();

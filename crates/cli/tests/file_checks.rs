@@ -39,12 +39,13 @@ struct Checks {
 /// Unchanged files.
 const ONCE: Checks = Checks { stats: 1, opens: 0 };
 
-/// Files that are read: `stat` to compare evidence, to find the kind, after reading, and when the task takes the content;
-/// opened for reading, and, since they changed in the last minute, to have the system write them back, so that later writes
-/// through a mapping change their times.
+/// Files that are read: `stat` to compare evidence, to find the kind, after reading, and when the task takes the
+/// content; opened for reading, and, since they changed in the last minute, to have the system write them back, so that
+/// later writes through a mapping change their times.
 const READ: Checks = Checks { stats: 4, opens: 2 };
 
-/// Forty targets in four modules, each with a source of its own and one of each module with a variable; and one above all.
+/// Forty targets in four modules, each with a source of its own and one of each module with a variable; and one above
+/// all.
 struct Project(Workspace);
 
 /// A target that reads its source and the targets before it.
@@ -161,8 +162,8 @@ impl Project {
         succeeds(self.command_about(targets, directory, &[]), targets)
     }
 
-    /// Asserts that each source was checked, and that each path was checked once and not opened, except those in `read`,
-    /// which changed or have targets that are analysed again.
+    /// Asserts that each source was checked, and that each path was checked once and not opened, except those in
+    /// `read`, which changed or have targets that are analysed again.
     #[track_caller]
     fn assert_checked_once_except(&self, read: &[&str]) {
         let checks = self.checks();

@@ -1,8 +1,8 @@
 //! `init --from-sources`: trees of sources, the targets that are proposed for them, and that these build.
 //!
-//! A file in `from_sources/` begins with the files of a tree, each as its path in backticks and a block. What is below the
-//! line `# Proposed` is written by the test (with `UPDATE_EXPECT=1`): the report, the targets file, how the build and the
-//! tests end, and what the installed programs print. Random projects follow, which have to build, too.
+//! A file in `from_sources/` begins with the files of a tree, each as its path in backticks and a block. What is below
+//! the line `# Proposed` is written by the test (with `UPDATE_EXPECT=1`): the report, the targets file, how the build
+//! and the tests end, and what the installed programs print. Random projects follow, which have to build, too.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -140,8 +140,8 @@ fn what_is_proposed_for_a_tree_builds() {
 /// Directories of random projects.
 const DIRECTORIES: [&str; 8] = ["", "src", "include/p", "lib/a", "lib/b", "lib/b/include", "app", "a b/c"];
 
-/// How a source in one directory may include a header: by a relative path, by the path from the top, or by the end of it,
-/// as a build with many `-I` would allow.
+/// How a source in one directory may include a header: by a relative path, by the path from the top, or by the end of
+/// it, as a build with many `-I` would allow.
 fn spelled(rng: &mut Rng, from: &str, header: &str) -> String {
     let parts: Vec<&str> = header.split('/').collect();
     match rng.below(3) {
@@ -315,8 +315,8 @@ fn what_a_link_that_leads_outwards_makes_unreadable_is_not_in_default() {
     assert!(!written.contains("taut install"), "{written}");
 }
 
-/// A library that pkg-config finds here, of those whose headers are known, with one of its headers; and one that it does not
-/// find.
+/// A library that pkg-config finds here, of those whose headers are known, with one of its headers; and one that it
+/// does not find.
 fn packages() -> [Option<(&'static str, &'static str)>; 2] {
     const KNOWN: [(&str, &str); 10] = [
         ("zlib", "zlib.h"),

@@ -153,8 +153,8 @@ fn one(tree: &str) -> String {
     format!(r#"{{"repositories": {{"": {{"workspace_root": ["git tree", "{tree}", "REPOSITORY"]}}}}}}"#)
 }
 
-/// What a tool answers about targets of repositories of all kinds, with some more options: exit codes, and what the dumps
-/// have.
+/// What a tool answers about targets of repositories of all kinds, with some more options: exit codes, and what the
+/// dumps have.
 fn transcript(tool: &Tool, options: &[&str]) -> String {
     let project = Project::new();
     let tree = project.tree();
@@ -265,8 +265,8 @@ fn in_compatible_mode_targets_have_the_results_of_the_reference() {
     assert_as_recorded("transcript-compatible.txt", &["--compatible"]);
 }
 
-/// A file in `git_roots/` has the answers of the reference, version 1.6.5, with some more options. With `TAUT_REFERENCE` it is
-/// compared with that, and with `TAUT_RECORD` written.
+/// A file in `git_roots/` has the answers of the reference, version 1.6.5, with some more options. With
+/// `TAUT_REFERENCE` it is compared with that, and with `TAUT_RECORD` written.
 #[track_caller]
 fn assert_as_recorded(file: &str, options: &[&str]) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/git_roots").join(file);
@@ -308,8 +308,8 @@ fn sources_are_installed_as_what_they_are() {
     assert_eq!(mode("out/t/tree/main.c"), 0);
 }
 
-/// Git has written modes of files with the permissions of the group, and of directories with a leading zero. The names of such
-/// trees are those of their bytes.
+/// Git has written modes of files with the permissions of the group, and of directories with a leading zero. The names
+/// of such trees are those of their bytes.
 #[test]
 fn trees_with_modes_as_git_once_wrote_them_are_used_as_they_are() {
     for mode in [&[][..], &["--compatible"]] {

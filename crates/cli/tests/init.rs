@@ -24,7 +24,8 @@ fn greeting(program: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Writes the template, builds and tests it, runs what is installed, and lets its test fail by an edit of the first greeting.
+/// Writes the template, builds and tests it, runs what is installed, and lets its test fail by an edit of the first
+/// greeting.
 #[track_caller]
 fn goes_round(template: &str, definition: &str, edited: &str) {
     let top = directory();

@@ -1,5 +1,5 @@
-//! Installing again into a directory: what is right is not written, what was changed is restored, what is no longer part of
-//! the result is removed with `--prune`, unless a user changed it.
+//! Installing again into a directory: what is right is not written, what was changed is restored, what is no longer
+//! part of the result is removed with `--prune`, unless a user changed it.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! The rules for C and C++ in the binary: what is compiled again after an edit, what a source can include, and that what
-//! is made depends on sources and tool chain only.
+//! The rules for C and C++ in the binary: what is compiled again after an edit, what a source can include, and that
+//! what is made depends on sources and tool chain only.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{fs, path::Path, process::Command};
@@ -61,8 +61,8 @@ fn only_what_can_see_an_edit_is_compiled_again() {
     workspace.file("words.h", "#define WORD \"good day from \"\n");
     assert_eq!(ran(install(&workspace, "hello", &[])), 4);
     assert_eq!(output(&workspace, "hello"), "good day from greet.c\n");
-    // Another configuration: all sources, the archive, the program. Then a public header, in which nothing that counts has
-    // changed: the two sources that include it. The objects are the same.
+    // Another configuration: all sources, the archive, the program. Then a public header, in which nothing that counts
+    // has changed: the two sources that include it. The objects are the same.
     workspace.file("greet.h", "const char * greet(void);\n");
     assert_eq!(ran(install(&workspace, "hello", &["-D", r#"{"BUILD_TYPE": "release"}"#])), 5);
     workspace.file("greet.h", "const char *greet (void);\n");
@@ -467,7 +467,8 @@ fn an_unknown_value_of_a_setting_has_a_suggestion() {
     }
 }
 
-/// Assembler that the compiler preprocesses is compiled again for what it reads, and for nothing else that it can include.
+/// Assembler that the compiler preprocesses is compiled again for what it reads, and for nothing else that it can
+/// include.
 #[test]
 fn assembler_sources_depend_on_what_they_include() {
     let workspace = Workspace::new();

@@ -259,8 +259,8 @@ fn protocol_buffers_are_generated_once_for_all_that_need_them() {
     let built = install(&workspace, "app", &["-D", &define]).exits(0);
     let output = Command::new(workspace.beside("out/app")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "305\n");
-    // The point is generated and compiled once: 3 calls of protoc, 5 of the compiler, an archive, a link, pkg-config, and 4
-    // programs that are looked for.
+    // The point is generated and compiled once: 3 calls of protoc, 5 of the compiler, an archive, a link, pkg-config,
+    // and 4 programs that are looked for.
     assert_eq!(processed(&built.stderr), Some((15, 0)));
     let failed = install(&workspace, "wrong", &["-D", &define]).exits(8);
     assert!(

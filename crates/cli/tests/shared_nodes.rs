@@ -1,5 +1,5 @@
-//! Nodes share their parts: each part is made, hashed, printed, dumped, exported, analysed and stored once, however many
-//! paths lead to it.
+//! Nodes share their parts: each part is made, hashed, printed, dumped, exported, analysed and stored once, however
+//! many paths lead to it.
 //!
 //! The node here has sixty levels of two children that are the same: were it unfolded anywhere, this test
 //! would not end.

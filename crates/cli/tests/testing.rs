@@ -277,8 +277,9 @@ fn repositories_and_configurations_are_those_of_builds() {
     );
 }
 
-/// Rules for tests in the form of those of justbuild's rule sets, in a repository of rules: a program of C and a script, each run by
-/// a runner that is a source of the rules, which writes how the test ended, and when; a failed test is not a failed action.
+/// Rules for tests in the form of those of justbuild's rule sets, in a repository of rules: a program of C and a
+/// script, each run by a runner that is a source of the rules, which writes how the test ended, and when; a failed test
+/// is not a failed action.
 const TESTS_OF_A_RULE_SET: [(&str, &str); 4] = [
     (
         "rules/CC/test/RULES",

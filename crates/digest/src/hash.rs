@@ -6,8 +6,8 @@ use std::fmt;
 const BLOB_TAG: u8 = 0x62;
 const TREE_TAG: u8 = 0x74;
 
-/// A content hash: 20 bytes (SHA-1, git) or 32 bytes (SHA-256). As a name in the native protocol of justbuild, it has 21
-/// bytes: one for the kind of the object in front of git's ([`Hash::tagged`]).
+/// A content hash: 20 bytes (SHA-1, git) or 32 bytes (SHA-256). As a name in the native protocol of justbuild, it has
+/// 21 bytes: one for the kind of the object in front of git's ([`Hash::tagged`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 // Plain bytes with a length, not an enum: comparing and hashing have no branch, and unused bytes are zero, so equal
 // hashes are equal in all of them.

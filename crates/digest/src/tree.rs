@@ -107,8 +107,8 @@ pub struct RawTreeEntry<'b> {
 /// sorts them.
 ///
 /// # Errors
-/// The bytes are truncated or not sorted, or an entry has an unknown mode, a name that [`validate_entry_name`] rejects or
-/// the name of another entry.
+/// The bytes are truncated or not sorted, or an entry has an unknown mode, a name that [`validate_entry_name`] rejects
+/// or the name of another entry.
 pub fn parse_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<Vec<RawTreeEntry<'_>>, TreeError> {
     // Borrowed from the bytes, so that reading a large tree copies no names.
     let mut entries: Vec<RawTreeEntry<'_>> = Vec::new();

@@ -1,8 +1,8 @@
 //! Results of export targets that are added to the target-level cache.
 //!
-//! That is done when a build is complete and its results are delivered, each after those that it implies: the engine has all
-//! that is in them by then, so nothing is built for it. An entry that is added is another result of its lookup, so the next
-//! build takes the target from the cache.
+//! That is done when a build is complete and its results are delivered, each after those that it implies: the engine
+//! has all that is in them by then, so nothing is built for it. An entry that is added is another result of its lookup,
+//! so the next build takes the target from the cache.
 
 use std::{
     cell::RefCell,
@@ -60,8 +60,8 @@ impl Session {
         self.exports.remove_incomplete(cached_keys(exports))
     }
 
-    /// Puts the objects of export targets that were taken from the cache together if garbage collection has split them. No
-    /// build needs that, but the reference does it; so that it fails is not an error.
+    /// Puts the objects of export targets that were taken from the cache together if garbage collection has split them.
+    /// No build needs that, but the reference does it; so that it fails is not an error.
     pub fn put_cached_exports_together(&self, analysed: &Analysed) {
         // Without it the next collection may remove a part of an entry, which then is made again.
         let _ = self.exports.put_together(|| cached_keys(&analysed.exports));

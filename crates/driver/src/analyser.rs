@@ -27,7 +27,8 @@ pub struct Analyser {
 }
 
 impl Analyser {
-    /// For some repositories; nothing is read yet. Results of export targets are looked up in `exports`, and none is added.
+    /// For some repositories; nothing is read yet. Results of export targets are looked up in `exports`, and none is
+    /// added.
     pub fn new(
         repositories: &RepoConfig,
         options: AnalysisOptions,
@@ -56,7 +57,8 @@ impl Analyser {
         self.traces.take_warning(&self.engine)
     }
 
-    /// Analyses the targets of the request, with its events. `is_cached`: whether cached build state is used and written.
+    /// Analyses the targets of the request, with its events. `is_cached`: whether cached build state is used and
+    /// written.
     ///
     /// # Errors
     /// Everything that is wrong; at least one diagnostic.

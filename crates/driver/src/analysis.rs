@@ -1,8 +1,8 @@
 //! Analysis of a request as a task: what the targets offer together, and how much there is below them.
 //!
-//! Its traces are deep: while all directories and target files are unchanged it is replayed, and no target is looked at,
-//! however many there are. After a change, the targets that it invalidates are analysed, and the counts are collected
-//! anew over the numbers of the engine's file, which loads no target.
+//! Its traces are deep: while all directories and target files are unchanged it is replayed, and no target is looked
+//! at, however many there are. After a change, the targets that it invalidates are analysed, and the counts are
+//! collected anew over the numbers of the engine's file, which loads no target.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -78,8 +78,8 @@ impl Analysed {
         Analysed { result, vars, tainted, counts, exports, exported, warnings }
     }
 
-    /// The result, the variables, the taint, the five counts, the export targets (three counts and the bytes of their list),
-    /// the number of artifacts of those and each, the bytes of the warnings.
+    /// The result, the variables, the taint, the five counts, the export targets (three counts and the bytes of their
+    /// list), the number of artifacts of those and each, the bytes of the warnings.
     fn encode(&self) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
         // `false` for a value that is nested too deeply to be decoded: then there is no record of this request.
@@ -119,8 +119,8 @@ impl Analysed {
 /// Analyses requests.
 pub(crate) struct AnalysisRule;
 
-/// The closure of a request cannot be collected, since cached build state turned out to be damaged meanwhile. The caller
-/// takes another way then, so there is no message.
+/// The closure of a request cannot be collected, since cached build state turned out to be damaged meanwhile. The
+/// caller takes another way then, so there is no message.
 #[derive(Debug)]
 pub(crate) struct NotCollected;
 

@@ -52,9 +52,9 @@ impl AnalysisPass<'_> {
         Ok(analysed)
     }
 
-    /// Analyses the targets of a request one by one, with everything below them. If something is wrong and `may_leave_out` says
-    /// so, the targets that cannot be analysed are left out, if others can: then what is left of the request is given, too, with
-    /// everything that is wrong. The runs of a failed analysis are committed, too.
+    /// Analyses the targets of a request one by one, with everything below them. If something is wrong and
+    /// `may_leave_out` says so, the targets that cannot be analysed are left out, if others can: then what is left of
+    /// the request is given, too, with everything that is wrong. The runs of a failed analysis are committed, too.
     ///
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
@@ -83,7 +83,8 @@ impl AnalysisPass<'_> {
         Ok(found)
     }
 
-    /// Sends an event for each task that was executed, with the reason; without cached build state there are no reasons.
+    /// Sends an event for each task that was executed, with the reason; without cached build state there are no
+    /// reasons.
     pub(crate) fn report_tasks(&self, request: &Request) {
         self.report(request, false);
     }

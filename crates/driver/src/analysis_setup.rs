@@ -31,8 +31,8 @@ pub(crate) fn workspace(repositories: &RepoConfig, options: AnalysisOptions) -> 
     })
 }
 
-/// Adds the rules of analysis to an engine, and those that find what words mean. Results of export targets are looked up in
-/// `cache`.
+/// Adds the rules of analysis to an engine, and those that find what words mean. Results of export targets are looked
+/// up in `cache`.
 pub(crate) fn register(builder: Builder, workspace: &Arc<Workspace>, cache: Arc<dyn TargetCache>) -> Builder {
     taut_analysis::register(builder, workspace, cache)
         .rule(WordsRule(workspace.clone()))

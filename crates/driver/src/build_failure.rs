@@ -23,8 +23,8 @@ pub struct BuildFailure {
     pub done: Option<usize>,
     /// The server that turned out not to have something that it had, if one did.
     pub losing_server: Option<String>,
-    /// Whether objects of export targets that were taken from the target-level cache are lost: their entries were removed,
-    /// so the next try analyses and builds these targets.
+    /// Whether objects of export targets that were taken from the target-level cache are lost: their entries were
+    /// removed, so the next try analyses and builds these targets.
     pub has_lost_entries: bool,
 }
 
@@ -106,8 +106,8 @@ impl BuildFailure {
         self.has_lost_entries || self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_lost())
     }
 
-    /// Whether something that is lost of a root may be the cause: not of actions that failed themselves, nor of what the store
-    /// has lost. `why`: [`BuildFailure::retry_reason`].
+    /// Whether something that is lost of a root may be the cause: not of actions that failed themselves, nor of what
+    /// the store has lost. `why`: [`BuildFailure::retry_reason`].
     pub(crate) fn may_be_of_roots(&self, why: Option<Retry>) -> bool {
         !self.unbuilt.is_empty() && why != Some(Retry::Lost)
     }

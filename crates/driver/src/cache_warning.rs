@@ -1,7 +1,7 @@
 //! Warnings about cached build state that could not be read or written.
 //!
-//! No result is affected, but each call repeats work until the cause is removed. So there is a warning, of one line, for
-//! the first problem of a call.
+//! No result is affected, but each call repeats work until the cause is removed. So there is a warning, of one line,
+//! for the first problem of a call.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};

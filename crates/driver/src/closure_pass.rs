@@ -1,5 +1,5 @@
-//! The first steps of calls that look at targets one by one: analysis, then the build of what the call chooses among all
-//! that is below its targets. `test` and `compile-commands` have these steps, and differ in what follows.
+//! The first steps of calls that look at targets one by one: analysis, then the build of what the call chooses among
+//! all that is below its targets. `test` and `compile-commands` have these steps, and differ in what follows.
 
 use std::sync::Arc;
 
@@ -67,8 +67,8 @@ pub(crate) struct ClosurePass<'w> {
 }
 
 impl ClosurePass<'_> {
-    /// Analyses, has the client choose, builds, and commits. A failed build is a result: the client decides what is still of
-    /// use.
+    /// Analyses, has the client choose, builds, and commits. A failed build is a result: the client decides what is
+    /// still of use.
     ///
     /// # Errors
     /// The client stopped it, or it is to be tried again.

@@ -1,5 +1,5 @@
-//! The steps of `compile-commands`: analysis, the build of what sources include, then the delivery of the commands. What
-//! cannot be built is left out, since the commands of the rest are of use.
+//! The steps of `compile-commands`: analysis, the build of what sources include, then the delivery of the commands.
+//! What cannot be built is left out, since the commands of the rest are of use.
 
 use std::collections::HashSet;
 

@@ -1,13 +1,14 @@
 //! The compilation database of a request: every action that compiles C or C++, with the paths of the workspace.
 //!
-//! An action compiles in a directory of its own, in which headers lie where its rule put them. An editor needs the files
-//! that people edit. So directories of includes are replaced by the directories of the sources that are staged there,
-//! where a source keeps the end of its path; and by one directory, a *view*, with all that lies elsewhere: generated
-//! files, and sources under other names, as links. A view is named by the definitions of what is in it, so its path stays
-//! the same when a generator makes something else.
+//! An action compiles in a directory of its own, in which headers lie where its rule put them. An editor needs the
+//! files that people edit. So directories of includes are replaced by the directories of the sources that are staged
+//! there, where a source keeps the end of its path; and by one directory, a *view*, with all that lies elsewhere:
+//! generated files, and sources under other names, as links. A view is named by the definitions of what is in it, so
+//! its path stays the same when a generator makes something else.
 //!
 //! Rules are not asked: `compile_commands/compiler.rs` finds what the command of an action compiles, and
-//! `compile_commands/shell.rs` reads scripts for it. An action that may compile and cannot be read is named in the result.
+//! `compile_commands/shell.rs` reads scripts for it. An action that may compile and cannot be read is named in the
+//! result.
 
 use std::{
     cell::Cell,
@@ -329,8 +330,8 @@ impl Mapped<'_> {
         in_view(&staged)
     }
 
-    /// The inputs below a directory: their paths, these from the directory on, and what they are. Hidden directories are
-    /// where rules keep what has a directory of its own among the options.
+    /// The inputs below a directory: their paths, these from the directory on, and what they are. Hidden directories
+    /// are where rules keep what has a directory of its own among the options.
     fn below<'p>(&'p self, staged: &str) -> impl Iterator<Item = (&'p str, &'p str, &'p Artifact)> {
         let staged = staged.to_owned();
         self.inputs.iter().filter_map(move |(path, artifact)| {
@@ -369,7 +370,8 @@ impl Mapped<'_> {
                 }
                 Argument::Includes { option, directory } => {
                     for directory in self.directories(here, directory, &mut view) {
-                        // Several directories of the action may be one of the workspace; compilers ignore all but the first.
+                        // Several directories of the action may be one of the workspace; compilers ignore all but the
+                        // first.
                         if searched.insert((option, directory.clone())) {
                             arguments.extend([option.clone(), directory]);
                         }

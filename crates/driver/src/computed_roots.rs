@@ -1,16 +1,16 @@
 //! Roots that are computed from other repositories of the configuration, before anything is analysed.
 //!
-//! A root is a task, `root`, which is named by its definition. It asks for the roots below it, so that independent ones are
-//! computed in parallel and each once. What a root comes to follows from content alone: that is the value of a second
-//! task, which outlives the call (`computed_tree.rs`, `tree_structure.rs`). These tasks are in an engine of their own,
-//! whose file all workspaces of a build root share.
+//! A root is a task, `root`, which is named by its definition. It asks for the roots below it, so that independent ones
+//! are computed in parallel and each once. What a root comes to follows from content alone: that is the value of a
+//! second task, which outlives the call (`computed_tree.rs`, `tree_structure.rs`). These tasks are in an engine of
+//! their own, whose file all workspaces of a build root share.
 //!
 //! The target of a root is a request like any other, made on a session of its own: the caller gives the function that
 //! makes it ([`RootTargets`](crate::RootTargets)).
 //!
-//! Rejected: the tasks of all roots and of the main request in one engine. The trees of roots are part of the identity of
-//! the workspace, by which the engine's file is found and records of another checkout are reused. And a root with the same
-//! tree as before must not invalidate anything.
+//! Rejected: the tasks of all roots and of the main request in one engine. The trees of roots are part of the identity
+//! of the workspace, by which the engine's file is found and records of another checkout are reused. And a root with
+//! the same tree as before must not invalidate anything.
 
 use std::{
     fmt,
@@ -32,8 +32,8 @@ use crate::{
 };
 
 impl RootComputer {
-    /// The configuration with the given roots, and those below them, computed. A cached-state warning is returned beside
-    /// it.
+    /// The configuration with the given roots, and those below them, computed. A cached-state warning is returned
+    /// beside it.
     ///
     /// # Errors
     /// Each root that cannot be computed.

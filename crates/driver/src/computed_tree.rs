@@ -1,9 +1,9 @@
 //! The tree of the artifacts of an export target, as a task that is named by content.
 //!
-//! The key has everything that the tree follows from: the key of the repository (its canonical description, `repos`), the
-//! target, the configuration, what results of actions depend on besides, and how descriptions are written. So a recorded
-//! run is good wherever the same content is asked for, in whatever workspace; only the tree has to be in the git repository
-//! of the build root. A null build finds it there without looking at the target.
+//! The key has everything that the tree follows from: the key of the repository (its canonical description, `repos`),
+//! the target, the configuration, what results of actions depend on besides, and how descriptions are written. So a
+//! recorded run is good wherever the same content is asked for, in whatever workspace; only the tree has to be in the
+//! git repository of the build root. A null build finds it there without looking at the target.
 
 use std::{fmt, sync::Arc};
 
@@ -26,8 +26,8 @@ use crate::{
 /// An export target of a content-fixed repository in a configuration.
 #[derive(Clone)]
 pub(crate) struct TreeKey {
-    /// What it is named by, in the encoding of [`Encoder`]: the bytes of the repository key, module, name, the id of the
-    /// configuration, the bytes of the context, whether comments and trailing commas are read in descriptions.
+    /// What it is named by, in the encoding of [`Encoder`]: the bytes of the repository key, module, name, the id of
+    /// the configuration, the bytes of the context, whether comments and trailing commas are read in descriptions.
     pub(crate) bytes: Arc<[u8]>,
     /// How it is asked for now.
     asked: Arc<ComputedTreeInput>,

@@ -1,5 +1,5 @@
-//! What results depend on besides the content of files, as bytes: hashes of them name files that outlive a call, so they
-//! are written by [`Encoder`] as specified here, and golden digests in the tests show when they change.
+//! What results depend on besides the content of files, as bytes: hashes of them name files that outlive a call, so
+//! they are written by [`Encoder`] as specified here, and golden digests in the tests show when they change.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use taut_value::{Encoder, Id};
 
 use crate::{BuildOptions, RemoteExecution};
 
-/// What results of actions depend on besides their definitions and inputs: the launcher (number of words, bytes of each),
-/// whether there is a time limit and its seconds and nanoseconds, the properties (number, bytes of name and value of
-/// each), the bytes of the name of the store's generation. If servers execute actions, then how many there are and the
-/// bytes of the id of each, the number of the usual one (0 for none, else one more than its index), and for each entry of
-/// the dispatch list the index of the server and the properties as above.
+/// What results of actions depend on besides their definitions and inputs: the launcher (number of words, bytes of
+/// each), whether there is a time limit and its seconds and nanoseconds, the properties (number, bytes of name and
+/// value of each), the bytes of the name of the store's generation. If servers execute actions, then how many there are
+/// and the bytes of the id of each, the number of the usual one (0 for none, else one more than its index), and for
+/// each entry of the dispatch list the index of the server and the properties as above.
 pub(crate) fn execution_context(options: &BuildOptions, generation: &[u8]) -> Vec<u8> {
     let BuildOptions { launcher, timeout, properties, remote_execution, .. } = options;
     let mut e = Encoder::new();
@@ -50,8 +50,8 @@ pub(crate) fn execution_context(options: &BuildOptions, generation: &[u8]) -> Ve
 }
 
 impl BuildOptions {
-    /// What computed roots depend on besides descriptions and sources, as bytes: launcher, time limit and properties, as
-    /// for results of actions.
+    /// What computed roots depend on besides descriptions and sources, as bytes: launcher, time limit and properties,
+    /// as for results of actions.
     pub fn root_context(&self) -> Vec<u8> {
         // Without the generation of the store: the trees of roots are kept elsewhere.
         execution_context(self, b"")

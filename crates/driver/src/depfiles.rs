@@ -1,8 +1,8 @@
-//! Which actions have a depfile in a build: what the targets of the request mention, found in one pass over the numbers of
-//! their good runs when the first action is not in the action cache.
+//! Which actions have a depfile in a build: what the targets of the request mention, found in one pass over the numbers
+//! of their good runs when the first action is not in the action cache.
 //!
-//! Rejected: to ask for the content by its name alone. It is kept as long as any recorded run of a target mentions it, so
-//! a rule that has lost the key would go on having it.
+//! Rejected: to ask for the content by its name alone. It is kept as long as any recorded run of a target mentions it,
+//! so a rule that has lost the key would go on having it.
 
 use std::{
     collections::HashSet,
@@ -73,7 +73,8 @@ impl Depfiles for RequestDepfiles {
             let name = Depfile::name(id, out);
             match found {
                 Some(found) => found.contains(&name),
-                // Then what earlier builds had is the best that is known: it decides what is looked up, not what results are.
+                // Then what earlier builds had is the best that is known: it decides what is looked up, not what
+                // results are.
                 None => !present.engine.kept::<Content<Depfile>>(&name).is_empty(),
             }
         };

@@ -1,10 +1,11 @@
 //! `describe` as a task: what targets or rules are for, from their documentation.
 //!
-//! Nothing is analysed: each definition is looked up and shown as it is written. JSON and text are as the reference has them;
-//! apart from that, unless the reference's messages are wanted, there is where a target is defined, and its fields.
+//! Nothing is analysed: each definition is looked up and shown as it is written. JSON and text are as the reference has
+//! them; apart from that, unless the reference's messages are wanted, there is where a target is defined, and its
+//! fields.
 //!
-//! The hash of an entry leaves documentation out, so a description depends on whole files. It goes by these leaves only:
-//! while none of them changed, a later `describe` of the same opens no file of the workspace.
+//! The hash of an entry leaves documentation out, so a description depends on whole files. It goes by these leaves
+//! only: while none of them changed, a later `describe` of the same opens no file of the workspace.
 
 mod fields;
 
@@ -42,8 +43,8 @@ pub struct Description {
     /// For standard output.
     pub text: String,
     /// What the reference does not have, for standard error, if there is any; its first line names the target. Names of
-    /// files stand between zero bytes; what is kept has the number of a root and the path below it there, since the root
-    /// may lie elsewhere by then.
+    /// files stand between zero bytes; what is kept has the number of a root and the path below it there, since the
+    /// root may lie elsewhere by then.
     // Zero bytes as marks, since no path and no JSON text has one.
     more: String,
     /// What could not be described.
@@ -78,14 +79,14 @@ impl Description {
 pub(crate) struct StoredDescriptions {
     /// Of each target, in order, up to one with an error.
     pub(crate) descriptions: Vec<Description>,
-    /// What is wrong with the files that define it, or that it is not defined; files are named apart from where the roots
-    /// lie.
+    /// What is wrong with the files that define it, or that it is not defined; files are named apart from where the
+    /// roots lie.
     pub(crate) problems: Diagnostics,
 }
 
 impl StoredDescriptions {
-    /// The number of descriptions; of each the text, what is more, the number of warnings and each of them, and whether a file is
-    /// named explicitly; the bytes of the problems.
+    /// The number of descriptions; of each the text, what is more, the number of warnings and each of them, and whether
+    /// a file is named explicitly; the bytes of the problems.
     fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         e.number(self.descriptions.len() as u64);
@@ -190,8 +191,8 @@ impl Rule for DescribeRule {
     }
 }
 
-/// The diagnostics of a failure. A file that cannot be read is reported in the same way: no run is kept of a task that met
-/// such a failure, so it is not replayed.
+/// The diagnostics of a failure. A file that cannot be read is reported in the same way: no run is kept of a task that
+/// met such a failure, so it is not replayed.
 fn problems(fail: Fail) -> Result<Diagnostics, Fail> {
     match &fail {
         // Neither is a property of what is described: these two end the task without a value.

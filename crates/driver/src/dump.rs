@@ -30,8 +30,8 @@ fn in_full(target: &taut_analysis::ConfiguredTarget) -> String {
     format!("[{},{}]", target.name.to_json(), Value::Map(target.config.map().clone()).to_json())
 }
 
-/// Why what the targets of a request offer cannot be written as text, if it cannot: values share their parts, and a text
-/// does not.
+/// Why what the targets of a request offer cannot be written as text, if it cannot: values share their parts, and a
+/// text does not.
 pub fn too_long_as_text(result: &TargetResult, request: &Request) -> Option<String> {
     result_is_too_long(result).then(|| format!("The result of target {} {TOO_LONG}", request.target_text()))
 }

@@ -10,8 +10,8 @@ use taut_value::{EntityName, Str};
 use crate::{Analysed, root_failure::TO_GIT_HELP};
 
 impl Analysed {
-    /// Warnings about repositories whose export targets are not eligible for caching although they are pinned, at least in
-    /// part: the reason, and what makes them eligible.
+    /// Warnings about repositories whose export targets are not eligible for caching although they are pinned, at least
+    /// in part: the reason, and what makes them eligible.
     pub fn not_eligible_although_pinned(&self, config: &RepoConfig) -> Diagnostics {
         if self.exports.not_eligible == 0 {
             return Diagnostics::none();

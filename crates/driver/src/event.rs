@@ -1,12 +1,13 @@
 //! The events of a call, one for each step, for everything that shows, records or counts them.
 //!
-//! Each [`Event`] is handed to a [`Sink`]. The terminal, the profile and the event log are sinks; so is the record of how
-//! actions ended that a build keeps for itself. A new way to show what happens is a new sink, and changes nothing here.
+//! Each [`Event`] is handed to a [`Sink`]. The terminal, the profile and the event log are sinks; so is the record of
+//! how actions ended that a build keeps for itself. A new way to show what happens is a new sink, and changes nothing
+//! here.
 //!
 //! `exec` has callbacks of its own, since it knows no targets; `ExecutionEvents` turns them into events.
 //!
-//! Rejected: a channel and a writer thread. Events borrow, so an event that no sink uses costs nothing; and every sink has
-//! handled an event when the call that sent it returns.
+//! Rejected: a channel and a writer thread. Events borrow, so an event that no sink uses costs nothing; and every sink
+//! has handled an event when the call that sent it returns.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -158,7 +158,8 @@ impl EventLog {
     /// does not keep the process from ending.
     pub fn finish_at_once(&self, status: Status) {
         const MAX_TRIES: u32 = 20;
-        // `lock` would wait for a thread that hangs in a write; within a tenth of a second the log is complete or given up.
+        // `lock` would wait for a thread that hangs in a write; within a tenth of a second the log is complete or given
+        // up.
         for _ in 0..MAX_TRIES {
             match self.0.try_lock() {
                 Ok(mut state) => return state.finish(status),

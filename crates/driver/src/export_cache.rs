@@ -40,8 +40,8 @@ fn references(text: &[u8]) -> Option<References> {
     Some(References { objects, implied })
 }
 
-/// Where actions run, as the reference describes it: the properties that they require of the platform; the address of the
-/// server, if it is not this machine; and which go elsewhere.
+/// Where actions run, as the reference describes it: the properties that they require of the platform; the address of
+/// the server, if it is not this machine; and which go elsewhere.
 pub fn backend_description(properties: &[(String, String)], at: &Backend) -> String {
     // Sorted, so that the text does not depend on the order of the options; of a name given twice the later
     // value.

@@ -39,8 +39,8 @@ pub struct Analysis {
     definitions: HashMap<DefinitionKey, Arc<Definition>>,
 }
 
-/// All configured targets below those of a request, with what they define. Unlike [`Analysis`] it says nothing of what the
-/// requested targets are together, so these may have different artifacts at one path.
+/// All configured targets below those of a request, with what they define. Unlike [`Analysis`] it says nothing of what
+/// the requested targets are together, so these may have different artifacts at one path.
 pub struct Closure {
     /// The requested targets, in their configuration.
     pub requested: Vec<ReachedTarget>,
@@ -184,8 +184,8 @@ impl Analysis {
     }
 
     /// Replaces the target's own result by the inputs of one of its actions: `%id` of any action that is needed, or the
-    /// beginning of its id as messages show it, `#number` of the target's own (negative: from the end), or either without
-    /// mark. Returns the name that messages have for that action, and the action.
+    /// beginning of its id as messages show it, `#number` of the target's own (negative: from the end), or either
+    /// without mark. Returns the name that messages have for that action, and the action.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
 //! Installing results into a directory that may hold them already, and removing what they no longer have.
 //!
-//! What was installed into a directory is recorded in the build root (`docs/store.md` has the record byte by byte): for each
-//! path the object, its owners, and evidence of the file as it was left. An owner is a request, by its targets and the
-//! root they lie in. Where the evidence holds, the file is right without a look into it; else it is compared, and written
-//! only if it differs. The record is never needed to install rightly: without it, everything is compared. It is needed to
-//! remove, and what is there must still be what was installed: anything else belongs to the user.
+//! What was installed into a directory is recorded in the build root (`docs/store.md` has the record byte by byte): for
+//! each path the object, its owners, and evidence of the file as it was left. An owner is a request, by its targets and
+//! the root they lie in. Where the evidence holds, the file is right without a look into it; else it is compared, and
+//! written only if it differs. The record is never needed to install rightly: without it, everything is compared. It is
+//! needed to remove, and what is there must still be what was installed: anything else belongs to the user.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;

@@ -1,5 +1,5 @@
-//! Which leaves of a build read a path, and which directories and files have to be watched so that no change of what they
-//! read goes unnoticed. Both follow from the leaves of the rounds so far.
+//! Which leaves of a build read a path, and which directories and files have to be watched so that no change of what
+//! they read goes unnoticed. Both follow from the leaves of the rounds so far.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
@@ -57,7 +57,8 @@ impl Signatures {
 /// How many symbolic links are followed, as Linux does (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
-/// How far the clock of a file system may be behind the system's: times of files on network file systems are the server's.
+/// How far the clock of a file system may be behind the system's: times of files on network file systems are the
+/// server's.
 const MAX_CLOCK_LAG: Duration = Duration::from_secs(2);
 
 fn signatures(path: &Path) -> [Option<StatSignature>; 2] {
@@ -74,8 +75,8 @@ pub struct ChangedLeaves {
 }
 
 impl Leaves {
-    /// Adds the leaves that a session has read so far. Returns whether they are known: not if cached build state turned out
-    /// to be damaged.
+    /// Adds the leaves that a session has read so far. Returns whether they are known: not if cached build state turned
+    /// out to be damaged.
     pub fn note(&mut self, session: &Session, repositories: &RepoConfig) -> bool {
         let roots = roots(repositories);
         let Some(leaves) = session.build.leaves() else { return false };

@@ -73,8 +73,8 @@ pub struct WantedArtifacts {
     pub artifacts: Vec<(Str, Artifact)>,
     /// What is needed to run it, unless it is requested anyway.
     pub runfiles: Vec<(Str, Artifact)>,
-    /// What export targets offer whose results are to be cached: all of it is built, whatever of it is requested. The paths
-    /// are for messages.
+    /// What export targets offer whose results are to be cached: all of it is built, whatever of it is requested. The
+    /// paths are for messages.
     pub exported: Vec<(Str, Artifact)>,
 }
 

@@ -1,5 +1,5 @@
-//! Which targets define an action or an overlay, for messages: found below the request by one pass over what its targets
-//! mention, when the first message needs it. Nothing is analysed for it.
+//! Which targets define an action or an overlay, for messages: found below the request by one pass over what its
+//! targets mention, when the first message needs it. Nothing is analysed for it.
 
 use std::{
     collections::HashSet,

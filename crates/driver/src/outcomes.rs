@@ -21,7 +21,8 @@ impl Outcomes {
         Outcomes(None)
     }
 
-    /// Those in a store. `properties`: what actions require of the platform, by which results of export targets are found.
+    /// Those in a store. `properties`: what actions require of the platform, by which results of export targets are
+    /// found.
     pub fn of(
         store: &Store,
         repositories: &RepoConfig,
@@ -46,7 +47,8 @@ impl Outcomes {
         Outcomes(Some(Session::of(repositories, how, store, traces, &options, &sink)))
     }
 
-    /// The inputs of an action whose content makes it run, if an earlier run has reported what it reads; `None`: all of them.
+    /// The inputs of an action whose content makes it run, if an earlier run has reported what it reads; `None`: all of
+    /// them.
     pub(crate) fn counting_inputs(&self, action: &ActionDescription, depfile: &Str) -> Option<BTreeSet<Str>> {
         let session = self.0.as_ref()?;
         let objects = input_objects(session, action)?;

@@ -24,8 +24,8 @@ pub struct Request {
 pub type RootTexts = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
 
 impl Request {
-    /// Identifies the owner of installed results: the targets, in whatever configuration, and the main repository by its
-    /// root.
+    /// Identifies the owner of installed results: the targets, in whatever configuration, and the main repository by
+    /// its root.
     ///
     /// The hexadecimal hash of the number of targets, each of them, and the identity of the main repository's root of
     /// sources, as [`Encoder`] writes them.
@@ -40,8 +40,8 @@ impl Request {
         Id::of(e.finish()).to_hex()
     }
 
-    /// The targets file of a module of the targets' repository, if there is one that can be read. For messages only: it is
-    /// read as it is now.
+    /// The targets file of a module of the targets' repository, if there is one that can be read. For messages only: it
+    /// is read as it is now.
     fn targets_file(&self, module: &str) -> Option<Document> {
         let repository = self.repositories.repositories.get(&self.targets.first().repository)?;
         let file = taut_analysis::module_file(&repository.target_root, module, &repository.target_file_name);
@@ -80,7 +80,8 @@ impl Request {
         root_texts(&self.repositories)
     }
 
-    /// The error that the root with the files of the first target is absent, if it is: only a service could describe it.
+    /// The error that the root with the files of the first target is absent, if it is: only a service could describe
+    /// it.
     pub fn targets_are_absent(&self) -> Option<Diagnostic> {
         let target = self.targets.first();
         let repository = self.repositories.repositories.get(&target.repository)?;

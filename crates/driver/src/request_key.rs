@@ -28,7 +28,8 @@ impl std::hash::Hash for RequestKey {
 }
 
 impl Key for RequestKey {
-    /// The targets and the configuration, as [`Encoder`] writes them; of a configuration that is nested too deeply, its id.
+    /// The targets and the configuration, as [`Encoder`] writes them; of a configuration that is nested too deeply, its
+    /// id.
     fn encode(&self, out: &mut Vec<u8>) {
         let mut e = Encoder::new();
         self.targets.encode(&mut e);
@@ -36,8 +37,8 @@ impl Key for RequestKey {
             out.extend(e.finish());
             return;
         }
-        // The encoder bounds nesting, so that decoding needs no unbounded stack. Such a key cannot be decoded, but its task
-        // is found by these bytes when the request is made again.
+        // The encoder bounds nesting, so that decoding needs no unbounded stack. Such a key cannot be decoded, but its
+        // task is found by these bytes when the request is made again.
         let mut e = Encoder::new();
         self.targets.encode(&mut e);
         out.extend(e.finish());

@@ -1,7 +1,7 @@
 //! The result of a request as a task: the objects that were built, how many actions take part, and what those printed.
 //!
-//! Like those of analysis, its traces are deep: while all sources and all that analysis read are unchanged it is replayed,
-//! and nothing between these leaves and the request is looked at. What a null build reports is in this value.
+//! Like those of analysis, its traces are deep: while all sources and all that analysis read are unchanged it is
+//! replayed, and nothing between these leaves and the request is looked at. What a null build reports is in this value.
 
 use std::sync::Arc;
 
@@ -132,7 +132,8 @@ impl Rule for ResultRule {
         results.encode()
     }
 
-    /// Refuses a value with an object that is not in the store: the run is not good then, and what is lost is built again.
+    /// Refuses a value with an object that is not in the store: the run is not good then, and what is lost is built
+    /// again.
     fn decode_value(&self, _: &RequestKey, bytes: &[u8]) -> Option<Arc<Results>> {
         let results = Results::decode(bytes)?;
         let is_there = results.objects().all(|info| self.has(&info));

@@ -18,7 +18,8 @@ use crate::{SetupError, SetupFailure, root_definition::shown};
 /// Why a root cannot be computed, though all below it are.
 #[derive(Clone, Debug)]
 pub(crate) enum RootFailure {
-    /// The reason, with a location in the target's files, if it has one there; and a warning of the reference before it.
+    /// The reason, with a location in the target's files, if it has one there; and a warning of the reference before
+    /// it.
     Problem(Box<Diagnostic>, Option<Box<Diagnostic>>),
     /// The call is to end.
     Stopped,

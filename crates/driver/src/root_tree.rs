@@ -64,8 +64,8 @@ impl Import<'_> {
     fn object(&mut self, entry: TreeEntry) -> Result<Option<TreeEntry>, String> {
         let failed = |error: taut_store::Error| error.to_string();
         if entry.object_type != ObjectType::Tree {
-            // Another root may have brought it: then it is not even read from the store. In compatible mode git has another
-            // name for it.
+            // Another root may have brought it: then it is not even read from the store. In compatible mode git has
+            // another name for it.
             let is_id = self.store.hash_function() == HashFunction::GitSha1;
             if is_id && self.batch.has(&entry.hash).map_err(|error| error.to_string())? {
                 return Ok(Some(entry));

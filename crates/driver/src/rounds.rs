@@ -1,7 +1,7 @@
 //! `watch`: many builds on one session, so that what the engine knows stays in memory.
 //!
-//! A round is a build that takes every leaf for valid except those that are named as changed. `leaves.rs` has the leaves
-//! that a change of the file system concerns.
+//! A round is a build that takes every leaf for valid except those that are named as changed. `leaves.rs` has the
+//! leaves that a change of the file system concerns.
 
 use std::{
     collections::HashSet,

@@ -17,8 +17,8 @@ use crate::{
 /// How often a request is tried when descriptions change between analysis and execution, or objects are lost.
 pub const MAX_TRIES: usize = 3;
 
-/// How many losses of servers do not count as tries: unlike a description, a server that is short of space may lose more while
-/// what it lost before is made again.
+/// How many losses of servers do not count as tries: unlike a description, a server that is short of space may lose
+/// more while what it lost before is made again.
 const MAX_LOSSES_AT_SERVERS: usize = 5;
 
 /// What a request is run with.

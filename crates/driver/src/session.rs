@@ -447,8 +447,8 @@ impl Session {
         self.traces.take_warning(&self.engine)
     }
 
-    /// Sends an event for each task that was executed, with the reason. To be called when the build is over, or analysis
-    /// has failed, of sessions that use cached build state: without it there are no reasons.
+    /// Sends an event for each task that was executed, with the reason. To be called when the build is over, or
+    /// analysis has failed, of sessions that use cached build state: without it there are no reasons.
     pub fn report_tasks(&self, repositories: &RepoConfig) {
         history::report(&*self.sink, &self.engine, &self.build, &self.ends, repositories, false);
     }
@@ -459,8 +459,8 @@ impl Session {
         AnalysisPass { engine, build, traces, ends, sink: &**sink, is_cached }
     }
 
-    /// Looks for the depfiles of actions in what the targets of a request mention. To be called before anything is executed for
-    /// it, in each build.
+    /// Looks for the depfiles of actions in what the targets of a request mention. To be called before anything is
+    /// executed for it, in each build.
     pub(crate) fn use_depfiles_of(&self, request: &Request) {
         self.depfiles.look_in(&self.engine, &self.build, request);
     }
@@ -504,8 +504,8 @@ impl Session {
         Some(shared.take_traffic() + remote.unwrap_or_default())
     }
 
-    /// Uploads the objects of the result that the executing server lacks, if there is one: also sources and trees, which may
-    /// not be the input of any action there. Objects that are recorded as present are not asked for.
+    /// Uploads the objects of the result that the executing server lacks, if there is one: also sources and trees,
+    /// which may not be the input of any action there. Objects that are recorded as present are not asked for.
     ///
     /// # Errors
     /// The server does not answer, or something is lost here.
@@ -535,7 +535,8 @@ impl Session {
     pub fn close(&self) {
         // Some callers report no end.
         self.finish_sharing();
-        // The engine owns the sinks and rules, which look things up in it: without this, each keeps the other in memory.
+        // The engine owns the sinks and rules, which look things up in it: without this, each keeps the other in
+        // memory.
         self.trees.set(None);
         self.depfiles.end();
         self.execution.executor.close();

@@ -22,8 +22,8 @@ pub(crate) fn is_one_name(words: &[String]) -> bool {
     matches!(words, [first, _, ..] if MARKS.contains(&first.as_str()))
 }
 
-/// The targets that words name by their form, in `module`, if nothing there has a name that reads like one of these forms; of
-/// a pattern, the module it begins at. Words that are wrong, or plain names, name none.
+/// The targets that words name by their form, in `module`, if nothing there has a name that reads like one of these
+/// forms; of a pattern, the module it begins at. Words that are wrong, or plain names, name none.
 pub(crate) fn named_by(words: &[String], module: &Str, repositories: &RepoConfig) -> Vec<NamedTarget> {
     let mut found = Vec::new();
     if is_one_name(words) {
@@ -43,8 +43,8 @@ pub(crate) fn named_by(words: &[String], module: &Str, repositories: &RepoConfig
     found
 }
 
-/// A pattern: `...`, `src/...`, `//src/...`, `./...` (below `module`), `@repository//src/...`. The target is that of the
-/// empty name in the module that it begins at.
+/// A pattern: `...`, `src/...`, `//src/...`, `./...` (below `module`), `@repository//src/...`. The target is that of
+/// the empty name in the module that it begins at.
 pub(crate) fn pattern(word: &str, module: &str) -> Option<TypedName> {
     let above = match word.strip_suffix("...")? {
         "" => "",
@@ -66,8 +66,8 @@ pub(crate) fn pattern(word: &str, module: &str) -> Option<TypedName> {
     Some(TypedName { repository, module, name: String::new() })
 }
 
-/// A name in one word: `module:target`, with `//` in front or not, or `@repository//module:target`. The module is a path
-/// from the root, as it is in two words.
+/// A name in one word: `module:target`, with `//` in front or not, or `@repository//module:target`. The module is a
+/// path from the root, as it is in two words.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct TypedName {
     repository: Option<String>,

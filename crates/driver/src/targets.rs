@@ -162,8 +162,8 @@ impl Entry<'_> {
 /// What a path begins with if it is one target's alone. No path of an artifact begins so, since they are relative.
 const AMBIGUOUS: &str = "//";
 
-/// Those of some paths of a result at which several targets have different things, as the path that each of them has for
-/// it: `//src:lua/bin/lua`. There is nothing like it in a directory, so they cannot be installed.
+/// Those of some paths of a result at which several targets have different things, as the path that each of them has
+/// for it: `//src:lua/bin/lua`. There is nothing like it in a directory, so they cannot be installed.
 pub fn ambiguous<'p>(paths: impl IntoIterator<Item = &'p str>) -> Vec<&'p str> {
     paths.into_iter().filter(|path| path.starts_with(AMBIGUOUS)).collect()
 }

@@ -5,8 +5,8 @@ use taut_repos::RepoConfig;
 use taut_syntax::json::{Document, Kind, Node};
 use taut_value::{NamedTarget, ReferenceType, Str};
 
-/// The targets of the nearest module above a source file that name it, each with the field in which they do; the path is from
-/// the root of the repository.
+/// The targets of the nearest module above a source file that name it, each with the field in which they do; the path
+/// is from the root of the repository.
 pub fn targets_with_file(
     repositories: &RepoConfig,
     repository: &Str,

@@ -1,7 +1,8 @@
 //! Running tests: how often, and what follows from how their actions ended.
 //!
-//! Each test is a task that asks for runs of its actions ([`AttemptRule`]). So tests, shards and repeated runs share the
-//! places of the executor, and an interruption ends them as it ends a build. The engine keeps nothing of these tasks.
+//! Each test is a task that asks for runs of its actions ([`AttemptRule`]). So tests, shards and repeated runs share
+//! the places of the executor, and an interruption ends them as it ends a build. The engine keeps nothing of these
+//! tasks.
 
 use std::{
     collections::BTreeSet,
@@ -227,8 +228,8 @@ impl Rule for TestRule {
     }
 }
 
-/// How many runs of actions of a test are asked for at a time, with `--runs`. There is room for fewer on most machines, so
-/// they are not kept waiting for the last one of each time.
+/// How many runs of actions of a test are asked for at a time, with `--runs`. There is room for fewer on most machines,
+/// so they are not kept waiting for the last one of each time.
 const MAX_AT_ONCE: u64 = 1_000;
 
 /// A test while it runs.

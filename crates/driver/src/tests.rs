@@ -1,12 +1,12 @@
 //! Which targets are tests, of any rule.
 //!
-//! A target is a test if it is tainted with `test` and has an artifact named `result`, at whatever directory, that is an
-//! output of an action of its own. These are the rules in the binary and justbuild's rule sets alike, and any others that
-//! follow the convention. Suites and installed tests define no action, so they are not tests; those that they have are
-//! among their dependencies. Several such actions of one target are the shards of one test.
+//! A target is a test if it is tainted with `test` and has an artifact named `result`, at whatever directory, that is
+//! an output of an action of its own. These are the rules in the binary and justbuild's rule sets alike, and any others
+//! that follow the convention. Suites and installed tests define no action, so they are not tests; those that they have
+//! are among their dependencies. Several such actions of one target are the shards of one test.
 //!
-//! Rejected: the name of the rule, since rules are called whatever their authors like, and since an analysed target does
-//! not say which rule made it.
+//! Rejected: the name of the rule, since rules are called whatever their authors like, and since an analysed target
+//! does not say which rule made it.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -66,7 +66,8 @@ impl TraceFile for StoredTraces {
     }
 
     fn lock(&self) -> io::Result<Box<dyn TraceWrite + '_>> {
-        // A file of its own: the file of traces is replaced by rename, and a lock on the replaced inode excludes nothing.
+        // A file of its own: the file of traces is replaced by rename, and a lock on the replaced inode excludes
+        // nothing.
         let name = format!("{}.lock", self.name);
         let lock = Lock::exclusive(self.dir().at(&name), || {}).map_err(as_io)?;
         Ok(Box::new(Locked { file: self, _lock: lock }))

@@ -1,5 +1,5 @@
-//! The engine's file of traces for a request: one for each version of the program, shape of the repositories, and set of
-//! roots.
+//! The engine's file of traces for a request: one for each version of the program, shape of the repositories, and set
+//! of roots.
 //!
 //! A new checkout begins with a copy of the file of another checkout of the same shape whose target files have the same
 //! content, so its first build compares contents instead of analysing and running everything.
@@ -52,9 +52,9 @@ impl Traces {
         Traces::default()
     }
 
-    /// The file in a store. If no file is kept for the roots of the request, but one for other roots of the same shape with
-    /// the same target files, it begins as a copy of that: every file is looked at, and what has the same content is
-    /// unchanged.
+    /// The file in a store. If no file is kept for the roots of the request, but one for other roots of the same shape
+    /// with the same target files, it begins as a copy of that: every file is looked at, and what has the same content
+    /// is unchanged.
     pub fn of(store: &Store, request: &UnresolvedRequest) -> Traces {
         Traces::of_kind(store, request, TraceKind::Requests)
     }

@@ -1,7 +1,7 @@
 //! The structure of a tree: the same tree with empty files.
 //!
-//! Directories, names and whether files are executable stay. A link has no content that could be left out, and git has no
-//! empty link: a tree with one has no structure, as in the reference.
+//! Directories, names and whether files are executable stay. A link has no content that could be left out, and git has
+//! no empty link: a tree with one has no structure, as in the reference.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,10 +1,11 @@
 //! What at most would be done if some files changed, without changing anything.
 //!
-//! The description is analysed in memory, almost all of it by replaying kept runs. Two graphs are followed then. What the
-//! runs of analysis read is followed backwards, from the leaves that look at the files to targets. What actions consist of
-//! is followed from the source files, from the targets that were reached, and from the actions that every build runs
-//! (those that are not to be cached, and those without a kept outcome). An action whose depfile says that it did not read a
-//! file is not followed from it. That is at most what would be done: a result that comes out the same ends it sooner.
+//! The description is analysed in memory, almost all of it by replaying kept runs. Two graphs are followed then. What
+//! the runs of analysis read is followed backwards, from the leaves that look at the files to targets. What actions
+//! consist of is followed from the source files, from the targets that were reached, and from the actions that every
+//! build runs (those that are not to be cached, and those without a kept outcome). An action whose depfile says that it
+//! did not read a file is not followed from it. That is at most what would be done: a result that comes out the same
+//! ends it sooner.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -33,8 +34,8 @@ pub struct Impact {
     pub all_targets: usize,
     /// The actions that would run: the target that defines each, what it makes, its id.
     pub actions: Vec<(String, Vec<String>, Id)>,
-    /// Those of the actions that run whether or not the files change: no valid result of them is recorded, or they depend on
-    /// such an action.
+    /// Those of the actions that run whether or not the files change: no valid result of them is recorded, or they
+    /// depend on such an action.
     pub in_any_case: BTreeSet<Id>,
     /// Those that have a path among their inputs, and do not run because they did not read it.
     pub not_reading: BTreeSet<Id>,
@@ -90,8 +91,8 @@ impl<'p> Change<'p> {
     }
 }
 
-/// What at most would be done for a request if these absolute paths changed. `outcomes`: what a build would find of earlier
-/// ones.
+/// What at most would be done for a request if these absolute paths changed. `outcomes`: what a build would find of
+/// earlier ones.
 ///
 /// # Errors
 /// What is wrong with the description as it is.

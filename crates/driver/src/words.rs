@@ -1,8 +1,8 @@
 //! What the words of a command line mean, as a task: which targets they name, given the files of the workspace.
 //!
-//! So the files that are read for it (targets files, listings of directories) are leaves like any others. Each is looked at
-//! once in a call, whether for the meaning of words or for analysis; and while they are unchanged, nothing is read and no
-//! directory is searched.
+//! So the files that are read for it (targets files, listings of directories) are leaves like any others. Each is
+//! looked at once in a call, whether for the meaning of words or for analysis; and while they are unchanged, nothing is
+//! read and no directory is searched.
 
 use std::{path::Path, sync::Arc};
 
@@ -46,9 +46,9 @@ impl WordsKey {
 }
 
 impl Key for WordsKey {
-    /// The main repository (*bytes*); the number of words and each (*bytes*); for the working directory and for the root a
-    /// bool, whether there is one, and if so its path (*bytes*); a bool, whether words have more forms than those of the
-    /// reference.
+    /// The main repository (*bytes*); the number of words and each (*bytes*); for the working directory and for the
+    /// root a bool, whether there is one, and if so its path (*bytes*); a bool, whether words have more forms than
+    /// those of the reference.
     fn encode(&self, out: &mut Vec<u8>) {
         let mut e = Encoder::new();
         e.bytes(self.main.as_bytes());
@@ -140,14 +140,14 @@ impl Files<'_> {
 
     /// Whether a module of the main repository has a targets file.
     async fn is_module(&self, module: &str) -> bool {
-        // Without the content, which is not read if the file is as it was. One that cannot be read is there: the error is
-        // for analysis to report.
+        // Without the content, which is not read if the file is as it was. One that cannot be read is there: the error
+        // is for analysis to report.
         let hash = self.cx.hash_of::<FileRule>(self.targets_file(module)).await;
         !matches!(hash, Ok(Some(hash)) if FileRule::is_absence(hash))
     }
 
-    /// The names of the targets of a module of the main repository; of a module without a targets file, or with one that
-    /// is malformed, none.
+    /// The names of the targets of a module of the main repository; of a module without a targets file, or with one
+    /// that is malformed, none.
     async fn names(&self, module: &str) -> Arc<[Str]> {
         if !self.is_module(module).await {
             return Arc::default();

@@ -1,17 +1,17 @@
 //! An engine for incremental computation: demand-driven, parallel tasks with a value and, apart from it, a hash, which
 //! execute only if no recorded run shows that the result is known.
 //!
-//! A [`Rule`] computes the values of the tasks of one kind; a task is a rule and a [`Key`]. What a task requests
-//! from others through its [`Cx`] is recorded, in order, with the hashes that it saw: its *trace*. When the task is wanted
+//! A [`Rule`] computes the values of the tasks of one kind; a task is a rule and a [`Key`]. What a task requests from
+//! others through its [`Cx`] is recorded, in order, with the hashes that it saw: its *trace*. When the task is wanted
 //! again and all reads of a recorded run agree with the present (*replay*), its hash is good without executing it; its
 //! value is taken from where it lies if it has that hash (*verify*), and computed again only if it is not there.
 //!
 //! An [`Engine`] keeps runs from [`Build`] to build, and beyond the process if it has a file for them
 //! ([`Builder::open`]). The crate does not depend on processes, build descriptions, or the purpose of its tasks.
 //!
-//! In terms of *Build Systems à la Carte* (Mokhov, Mitchell, Peyton Jones, 2018): a suspending scheduler with verifying,
-//! constructive or deep constructive traces for each rule, early cutoff, and monadic (dynamic) dependencies. The
-//! invalidation of transitive dependents in memory is that of Adapton (Hammer et al., 2014) and salsa.
+//! In terms of *Build Systems à la Carte* (Mokhov, Mitchell, Peyton Jones, 2018): a suspending scheduler with
+//! verifying, constructive or deep constructive traces for each rule, early cutoff, and monadic (dynamic) dependencies.
+//! The invalidation of transitive dependents in memory is that of Adapton (Hammer et al., 2014) and salsa.
 
 #![deny(missing_docs)]
 

@@ -387,8 +387,8 @@ impl Rule for Both {
     }
 }
 
-/// The first thread that waits for a task runs it on its own stack. If the request is dropped, the task must go on, since
-/// others want it; and the dropped request is not a read.
+/// The first thread that waits for a task runs it on its own stack. If the request is dropped, the task must go on,
+/// since others want it; and the dropped request is not a read.
 #[test]
 fn a_waiter_that_is_dropped_does_not_affect_other_waiters() {
     let (gate, made) = (Gate::default(), Arc::new(AtomicUsize::new(0)));

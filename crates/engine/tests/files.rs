@@ -1,5 +1,5 @@
-//! Files as leaves: what changed is noticed, however quickly and inconspicuously; what did not change is not opened once its
-//! last change is old enough.
+//! Files as leaves: what changed is noticed, however quickly and inconspicuously; what did not change is not opened
+//! once its last change is old enough.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::fs;

@@ -154,8 +154,8 @@ fn a_task_that_reads_no_configuration_runs_in_one_configuration_only() {
     assert_eq!(ask(&engine, 5), (3, ran(&[])));
 }
 
-/// Both builds have the target at the same version. The later one took it over from a sibling, which the earlier one never
-/// looked at and which read another description.
+/// Both builds have the target at the same version. The later one took it over from a sibling, which the earlier one
+/// never looked at and which read another description.
 #[test]
 fn what_a_later_build_takes_over_hides_no_leaves_of_an_earlier_one() {
     let meanwhile = Meanwhile::default();

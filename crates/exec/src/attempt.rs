@@ -1,9 +1,9 @@
 //! Single runs of actions whose failure is a result: those of tests.
 //!
-//! A test that fails is not a failure of the build, and a test may be run again although nothing changed. So a run of a test
-//! is a task of its own beside [`crate::ActionRule`]: it builds the inputs, takes the result from the action cache if it
-//! may, and otherwise runs the action. The engine keeps nothing of it. Both rules use the same digest, so a test that
-//! passed in a build is cached here, and the other way round.
+//! A test that fails is not a failure of the build, and a test may be run again although nothing changed. So a run of a
+//! test is a task of its own beside [`crate::ActionRule`]: it builds the inputs, takes the result from the action cache
+//! if it may, and otherwise runs the action. The engine keeps nothing of it. Both rules use the same digest, so a test
+//! that passed in a build is cached here, and the other way round.
 
 use std::{sync::Arc, time::Duration};
 

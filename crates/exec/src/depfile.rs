@@ -1,7 +1,7 @@
 //! Dependency files in make syntax, as compilers write them.
 //!
-//! Only what compilers write is accepted: rules of targets and prerequisites. Other files are refused, since a name that is
-//! read wrongly would be a missing dependency. With a refused file, all inputs of the action count as read.
+//! Only what compilers write is accepted: rules of targets and prerequisites. Other files are refused, since a name
+//! that is read wrongly would be a missing dependency. With a refused file, all inputs of the action count as read.
 
 /// Why a text is not a dependency file, with the line. No message has it: all inputs count then.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,7 +53,8 @@ pub enum Unsupported {
 /// Source: the manual of GNU make, "Rule Syntax", "Using Wildcard Characters"; `mkdeps.cc` of GCC.
 ///
 /// # Errors
-/// The text is cut off, or has something else: variables, comments, recipes, order-only or double-colon rules, or no rule at all.
+/// The text is cut off, or has something else: variables, comments, recipes, order-only or double-colon rules, or no
+/// rule at all.
 pub fn prerequisites(text: &[u8]) -> Result<Vec<String>, Malformed> {
     let mut lexer = Lexer { text, at: 0, line: 1 };
     if !text.ends_with(b"\n") {
@@ -98,7 +99,8 @@ impl Lexer<'_> {
         self.text.get(self.at + ahead).copied()
     }
 
-    /// How long the end of a line is that begins so far ahead; 0 if no line ends there. The end of the text does not count.
+    /// How long the end of a line is that begins so far ahead; 0 if no line ends there. The end of the text does not
+    /// count.
     fn end_of_line(&self, ahead: usize) -> usize {
         match (self.peek(ahead), self.peek(ahead + 1)) {
             (Some(b'\n'), _) => 1,

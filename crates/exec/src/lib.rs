@@ -3,8 +3,8 @@
 //! Everything is a task of the engine. [`ArtifactRule`] identifies artifacts and [`ActionRule`] actions by their
 //! definition (intensional). [`RunRule`] identifies runs by the digest of command and input contents (extensional): so
 //! differently defined actions with equal inputs share one run, also when both are in flight. Directories that many
-//! actions and trees have in common in their inputs are built once, by [`StageRule`]. The engine alone decides the order;
-//! [`Executor`] runs one action.
+//! actions and trees have in common in their inputs are built once, by [`StageRule`]. The engine alone decides the
+//! order; [`Executor`] runs one action.
 //!
 //! This crate does not depend on targets, nor on what the artifacts are wanted for. It prints nothing.
 
@@ -164,7 +164,8 @@ pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> ta
 impl Execution {
     /// A definition; `None` if none of that name is known.
     pub(crate) async fn definition(&self, cx: &Cx, name: DefinitionKey) -> Option<Arc<Definition>> {
-        // `call`, not `get`: a definition is determined by its name (a hash), so it is not a dependency that could change.
+        // `call`, not `get`: a definition is determined by its name (a hash), so it is not a dependency that could
+        // change.
         cx.call::<Content<Definition>>(name.0).await.ok()
     }
 }

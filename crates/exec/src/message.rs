@@ -63,8 +63,8 @@ pub(crate) fn action_digest(execution: &Execution, action: &ActionDescription, i
     messages(&execution.store, execution.demands(), action, inputs, Vec::new())[0].0.hash
 }
 
-/// The messages `Action` and `Command` of an action in the form of a store, each with its digest. A salt makes it that of no
-/// action: the keys of [`crate::reads`].
+/// The messages `Action` and `Command` of an action in the form of a store, each with its digest. A salt makes it that
+/// of no action: the keys of [`crate::reads`].
 pub(crate) fn messages(
     store: &Store,
     demands: Demands<'_>,
@@ -74,8 +74,8 @@ pub(crate) fn messages(
 ) -> [(Digest, Vec<u8>); 2] {
     let function = store.hash_function();
     let named = |bytes: Vec<u8>| (Digest { hash: function.blob(&bytes), size: bytes.len() as u64 }, bytes);
-    // In compatible mode outputs are named in the form of version 2.1, too; in native mode they never were, and a value would
-    // change every digest.
+    // In compatible mode outputs are named in the form of version 2.1, too; in native mode they never were, and a value
+    // would change every digest.
     let command = named(command(demands, action, function == HashFunction::Sha256).encode_to_vec());
     let (of_command, inputs) = (store.to_wire(&command.0, false), store.to_wire(inputs, true));
     [named(message(demands, action, of_command, inputs, salt).encode_to_vec()), command]

@@ -1,15 +1,16 @@
 //! Results of actions by what they read: two look-ups in an action cache, for actions with a depfile.
 //!
-//! The first key has the command and the *names* of the inputs, and leads to lists of what earlier runs read. The second
-//! key has, for one of these lists, the contents of what it names as well, and leads to the result. So an input that was
-//! not read may have another content, but an input more or less, which could shadow another one, makes a new key. Both
-//! keys are digests of `Action` messages with a salt, and both values are `ActionResult` messages (docs/store.md, `keys`).
+//! The first key has the command and the *names* of the inputs, and leads to lists of what earlier runs read. The
+//! second key has, for one of these lists, the contents of what it names as well, and leads to the result. So an input
+//! that was not read may have another content, but an input more or less, which could shadow another one, makes a new
+//! key. Both keys are digests of `Action` messages with a salt, and both values are `ActionResult` messages
+//! (docs/store.md, `keys`).
 //!
 //! Of inputs whose reading a depfile does not tell (`unreported`), the content is part of both keys.
 //!
-//! Which inputs the names in a depfile mean (`name_lookup`), and what was read that no compiler reports, is found where the build
-//! is, also if a server executed the action: for that, contents of inputs are read that were read there. Sources are here.
-//! Of an action that ran, the others are fetched if they are few; else it has read everything.
+//! Which inputs the names in a depfile mean (`name_lookup`), and what was read that no compiler reports, is found where
+//! the build is, also if a server executed the action: for that, contents of inputs are read that were read there.
+//! Sources are here. Of an action that ran, the others are fetched if they are few; else it has read everything.
 
 mod keys;
 mod name_lookup;
@@ -79,8 +80,8 @@ impl Execution {
         Ok(Some(DepfileInputs { action, depfile, inputs }))
     }
 
-    /// The inputs without whose content no earlier result of an action would be used, by what its run read; `None` if there
-    /// is no such result, so that all inputs count. `objects`: all inputs, one by one.
+    /// The inputs without whose content no earlier result of an action would be used, by what its run read; `None` if
+    /// there is no such result, so that all inputs count. `objects`: all inputs, one by one.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -96,8 +97,8 @@ impl Execution {
         Ok(Some(read.into_iter().chain(always.map(|input| input.path.clone())).collect()))
     }
 
-    /// Whether the action cache has a result of an action, by its digest or by what an earlier run read. `objects`: all inputs,
-    /// one by one.
+    /// Whether the action cache has a result of an action, by its digest or by what an earlier run read. `objects`: all
+    /// inputs, one by one.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -136,8 +137,8 @@ impl Execution {
         Ok(Some(RecordedAction { names, read }))
     }
 
-    /// Has the depfile of a result read that was made by a server: what is wrong with it, and what was read is recorded, if
-    /// that `is_kept`. Returns how many bytes came for that.
+    /// Has the depfile of a result read that was made by a server: what is wrong with it, and what was read is
+    /// recorded, if that `is_kept`. Returns how many bytes came for that.
     pub(crate) async fn read_depfile(
         &self,
         names: &DepfileInputs<'_>,
@@ -233,8 +234,8 @@ impl Execution {
         Ok(lookup.reported(&paths))
     }
 
-    /// Whether the assembler may have read files, which no compiler reports: a file that was read has such a directive. Returns
-    /// also the files that this is not known of, as their contents are not on this machine.
+    /// Whether the assembler may have read files, which no compiler reports: a file that was read has such a directive.
+    /// Returns also the files that this is not known of, as their contents are not on this machine.
     fn scan(
         &self,
         names: &DepfileInputs<'_>,

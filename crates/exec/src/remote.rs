@@ -1,9 +1,9 @@
 //! Execution of actions by servers.
 //!
 //! An action is described in the form of the store, so that in either mode the names of the build root are those of the
-//! protocol. If the server knows no result (`look_ups`), it gets what it lacks of the inputs (`upload`), and executes the action. The
-//! outputs stay there (`result`): the store notes where they are, and fetches what is read. So a build of which nothing is
-//! read moves descriptions only.
+//! protocol. If the server knows no result (`look_ups`), it gets what it lacks of the inputs (`upload`), and executes
+//! the action. The outputs stay there (`result`): the store notes where they are, and fetches what is read. So a build
+//! of which nothing is read moves descriptions only.
 //!
 //! That a server has an object is checked before it is relied upon: inputs before an execution, outputs of results that
 //! were known. What turns out to be lost is lost like an object of the store: the build makes it again.
@@ -98,8 +98,8 @@ pub struct RemoteSetup {
     pub main: Option<usize>,
     /// Properties, and the server for actions that have them all; the first that fits counts.
     pub dispatch: Vec<(BTreeMap<String, String>, usize)>,
-    /// The server whose results those of actions that run again are compared with, if there is one; else those of the place
-    /// where the action is executed.
+    /// The server whose results those of actions that run again are compared with, if there is one; else those of the
+    /// place where the action is executed.
     pub compared_with: Option<Compared>,
     /// Runs what runs here.
     pub local: LocalExecutor,
@@ -414,7 +414,8 @@ impl RemoteExecutor {
                 }
                 Err(error) => return Err(self.transfers.not_executed(number, run.executed, error)),
             };
-            // justbuild's server gives a result that it has all the same. It has none under another name: so it executes.
+            // justbuild's server gives a result that it has all the same. It has none under another name: so it
+            // executes.
             if skips_cache && executed.was_cached && run.set_uncached(&self.setup.store) {
                 continue;
             }

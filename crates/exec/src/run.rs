@@ -24,8 +24,8 @@ pub enum KnownResult {
 /// A lookup of a [`KnownResult`].
 pub type KnownFuture<'e> = Pin<Box<dyn Future<Output = Result<KnownResult, Fail>> + Send + 'e>>;
 
-/// What is done with the result of a run while no other action gets its slot: whether an action failed may be known only
-/// then, and after a failure none may start.
+/// What is done with the result of a run while no other action gets its slot: whether an action failed may be known
+/// only then, and after a failure none may start.
 pub trait RunEnd: Send + Sync {
     /// Completes the result of a run that ended.
     fn ended<'r>(
@@ -42,9 +42,9 @@ pub(crate) async fn with_end(mut ran: RunResult, end: &dyn RunEnd) -> Result<Run
 
 /// Runs one action whose result is not cached.
 pub trait Executor: Send + Sync {
-    /// Runs the action and stores its outputs, or notes where they are. The future is woken when the action is done; it occupies no
-    /// thread meanwhile. Dropping it ends the action. `names`: its inputs, if a server that executes it may take a result by what was
-    /// read. `end`: what to do with its result before another action starts in its place.
+    /// Runs the action and stores its outputs, or notes where they are. The future is woken when the action is done; it
+    /// occupies no thread meanwhile. Dropping it ends the action. `names`: its inputs, if a server that executes it may
+    /// take a result by what was read. `end`: what to do with its result before another action starts in its place.
     ///
     /// # Errors
     /// An error of the system, as made by [`Phase::failed`]; a command that fails is not an error here.
@@ -55,8 +55,8 @@ pub trait Executor: Send + Sync {
         end: &'e dyn RunEnd,
     ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>>;
 
-    /// The id of the server that executes an action and keeps its result; `None` if the action runs here, and its result
-    /// is kept in the action cache of the build root and in the remote cache.
+    /// The id of the server that executes an action and keeps its result; `None` if the action runs here, and its
+    /// result is kept in the action cache of the build root and in the remote cache.
     fn server_of(&self, _action: &ActionDescription) -> Option<&str> {
         None
     }
@@ -79,8 +79,8 @@ pub trait Executor: Send + Sync {
         Box::pin(std::future::ready(Ok(KnownResult::Local)))
     }
 
-    /// Uploads those of the built objects that the executing server lacks, as what is not the input of an action may not be
-    /// there. Blocks until that is done; without effect if there is no server.
+    /// Uploads those of the built objects that the executing server lacks, as what is not the input of an action may
+    /// not be there. Blocks until that is done; without effect if there is no server.
     ///
     /// # Errors
     /// The server does not answer, or something is lost here.
@@ -115,8 +115,8 @@ impl Rule for RunRule {
     }
 
     async fn value(&self, key: &RunKey, _: Cx) -> Result<Arc<RunResult>, Fail> {
-        // The action is added to the failure here and not only in the task of the action: the first failure of a build is
-        // this one, even if all tasks that wait for it are cancelled.
+        // The action is added to the failure here and not only in the task of the action: the first failure of a build
+        // is this one, even if all tasks that wait for it are cancelled.
         self.ran(key).await.map_err(|fail| fail_at(&key.id, &key.action, fail))
     }
 }
@@ -166,9 +166,9 @@ impl RunRule {
 
 /// Look-ups, first in the build root, then elsewhere.
 impl Execution {
-    /// Looks up the result of a run whose digest the local action cache does not have: by the inputs that were read, then
-    /// in the remote cache. Without a result, returns the action as the remote cache describes it, if there is one. `key`
-    /// has the depfile ([`Execution::with_depfile`]).
+    /// Looks up the result of a run whose digest the local action cache does not have: by the inputs that were read,
+    /// then in the remote cache. Without a result, returns the action as the remote cache describes it, if there is
+    /// one. `key` has the depfile ([`Execution::with_depfile`]).
     pub(crate) async fn look_further(
         &self,
         key: &RunKey,
@@ -204,8 +204,8 @@ impl Execution {
         }
     }
 
-    /// Executes a run; `key` has the depfile. The result of a successful run lists the faults of its depfile, also if the
-    /// server had it cached: servers do not read depfiles.
+    /// Executes a run; `key` has the depfile. The result of a successful run lists the faults of its depfile, also if
+    /// the server had it cached: servers do not read depfiles.
     ///
     /// For an action that a server executes, results by the inputs that were read are looked up and recorded here; the
     /// server has caches of its own for all other lookups.

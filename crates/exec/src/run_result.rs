@@ -94,8 +94,8 @@ pub struct RunResult {
     pub run_as: Option<Id>,
     /// The directory that was that of the action, if it ran on this machine and has a depfile.
     pub ran_in: Option<PathBuf>,
-    /// Whether the action saw the files of this machine by the same names, as far as is known: no launcher of the user's
-    /// was in between.
+    /// Whether the action saw the files of this machine by the same names, as far as is known: no launcher of the
+    /// user's was in between.
     pub is_seen_here: bool,
     /// Whether it is the result of a run with other inputs that read the same of them.
     pub by_reads: bool,
@@ -109,8 +109,8 @@ pub struct RunResult {
     pub action_at_server: Option<Digest>,
     /// What that has as its result, if it has a depfile.
     pub at_server: Option<Arc<ActionResult>>,
-    /// How many bytes of contents came for it from servers: with a result from a remote cache, as inputs of an action that runs
-    /// here, or to be sent to the server that executes it.
+    /// How many bytes of contents came for it from servers: with a result from a remote cache, as inputs of an action
+    /// that runs here, or to be sent to the server that executes it.
     pub fetched_bytes: u64,
     /// How long it waited for these.
     pub downloading: Duration,

@@ -1,11 +1,12 @@
 //! A cache that builds on several machines share: results of actions that run here are looked up there, and stored.
 //!
-//! An action is described once more in the standard form (`standard`), and the digest of that is the key. A result that is
-//! found is checked as what a local action leaves behind, and all of it is fetched before it counts (`fetch`): from then on
-//! it is like any other, in the store and in the local action cache. Results of actions that ran here are stored in a
-//! thread of its own (`upload`), so nothing waits for that but the end of the build.
+//! An action is described once more in the standard form (`standard`), and the digest of that is the key. A result that
+//! is found is checked as what a local action leaves behind, and all of it is fetched before it counts (`fetch`): from
+//! then on it is like any other, in the store and in the local action cache. Results of actions that ran here are
+//! stored in a thread of its own (`upload`), so nothing waits for that but the end of the build.
 //!
-//! Whatever is wrong with the cache is not an error of a build: the action runs. What went wrong is kept for one warning.
+//! Whatever is wrong with the cache is not an error of a build: the action runs. What went wrong is kept for one
+//! warning.
 
 mod executed;
 mod fetch;
@@ -192,7 +193,8 @@ impl Shared {
 }
 
 impl SharedCache {
-    /// Nothing is read, started or asked before the first action needs it. `launcher`: the words in front of each command.
+    /// Nothing is read, started or asked before the first action needs it. `launcher`: the words in front of each
+    /// command.
     pub fn new(
         service: SharedService,
         store: &Store,
@@ -216,8 +218,8 @@ impl SharedCache {
         SharedCache { uploads: Uploads::new(&shared, stop), shared }
     }
 
-    /// Looks the result of a run up, by all its inputs or by those that it reads. Returns also how the action is described
-    /// there; `None` if it has no standard form.
+    /// Looks the result of a run up, by all its inputs or by those that it reads. Returns also how the action is
+    /// described there; `None` if it has no standard form.
     pub(crate) async fn look_up(
         &self,
         execution: &Execution,

@@ -168,8 +168,8 @@ impl Execution {
         Ok(ObjectInfo { digest, object_type: type_of_file(is_executable) })
     }
 
-    /// Stores an object that a root names, with all that is below it. A tree that is stored already is not read, and each
-    /// object is read once.
+    /// Stores an object that a root names, with all that is below it. A tree that is stored already is not read, and
+    /// each object is read once.
     fn ensure_stored(&self, root: &dyn SourceRoot, object: &ObjectInfo) -> Result<(), Fail> {
         let read = |hash: &Hash, object_type| root.object(hash, object_type);
         self.store_object(object, &read, &root.shown("")).map(drop)

@@ -31,9 +31,9 @@ impl StopSwitch {
         }
     }
 
-    /// Records the failure of an action, if it ended with one. To be called before its slot is free: the task that reports
-    /// the failure runs later, and by then another action could have started in the slot. Runs of tests are noted alike; a
-    /// call that tests keeps going.
+    /// Records the failure of an action, if it ended with one. To be called before its slot is free: the task that
+    /// reports the failure runs later, and by then another action could have started in the slot. Runs of tests are
+    /// noted alike; a call that tests keeps going.
     pub(crate) fn note_end(&self, action: &ActionDescription, ended: &Result<RunResult, Fail>) {
         if ended.as_ref().map_or_else(fails_build, |ran| ran.is_failure_of(action)) {
             self.note_failure();

@@ -1,9 +1,9 @@
 //! Which files a depfile may name although they are not inputs: those of the system and of the tool chain.
 //!
-//! Compilers report the headers of the C library, their own ones, and those of installed libraries. An edit of one of these
-//! is not noticed, as no tool of this kind notices it; so which directories that holds for is a list, and every other file
-//! outside of the action is an error. The list has the directories that belong to the system's packages, and what inputs of
-//! the action say, which rules make from the answers of compilers and of pkg-config.
+//! Compilers report the headers of the C library, their own ones, and those of installed libraries. An edit of one of
+//! these is not noticed, as no tool of this kind notices it; so which directories that holds for is a list, and every
+//! other file outside of the action is an error. The list has the directories that belong to the system's packages, and
+//! what inputs of the action say, which rules make from the answers of compilers and of pkg-config.
 
 use std::{
     ffi::OsStr,

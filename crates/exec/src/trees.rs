@@ -71,7 +71,8 @@ pub(crate) fn from_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<D
     git_tree(stage, |entries| Ok(store.put_tree(entries)?))
 }
 
-/// The digest of that tree, without adding it; in compatible mode it is added, since a directory has the sizes of those in it.
+/// The digest of that tree, without adding it; in compatible mode it is added, since a directory has the sizes of those
+/// in it.
 pub(crate) fn digest_of_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest, TreeError> {
     if store.hash_function() == HashFunction::Sha256 {
         return from_stage(store, stage);
@@ -101,8 +102,8 @@ pub(crate) fn whole(stage: &[(Cow<'_, str>, ObjectInfo)]) -> Option<ObjectInfo> 
     }
 }
 
-/// Makes the directories of a stage, each after those in it, in whatever form. `make`: from entries by name. `entry`: what
-/// a directory is in the one above.
+/// Makes the directories of a stage, each after those in it, in whatever form. `make`: from entries by name. `entry`:
+/// what a directory is in the one above.
 pub(crate) fn build_tree<E: Clone, T>(
     stage: &[(&str, E)],
     make: impl Fn(&BTreeMap<&str, E>) -> Result<T, TreeError>,

@@ -155,8 +155,8 @@ pub(crate) fn parts_of(name: &str) -> Option<[&'static [&'static str]; 3]> {
     Construct::from_name(name).map(Construct::parts).or_else(special)
 }
 
-/// The names of all constructs and special forms, as values of `type`, each with the keys of its parts; both sorted. Forms
-/// that occur only within quasi-quotations are left out.
+/// The names of all constructs and special forms, as values of `type`, each with the keys of its parts; both sorted.
+/// Forms that occur only within quasi-quotations are left out.
 pub fn vocabulary() -> Vec<(&'static str, Vec<&'static str>)> {
     let constructs = Construct::ALL.iter().map(|construct| (construct.name(), construct.parts().concat()));
     let special = SPECIAL_FORMS.iter().map(|(name, parts)| (*name, parts.to_vec()));

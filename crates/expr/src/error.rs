@@ -47,7 +47,8 @@ pub struct ErrorData {
     pub(crate) read: usize,
     /// Whether the reference adds where the conflicting values come from.
     pub annotated: bool,
-    /// Whether the construct lacks a part. A key of it that is not one of its parts may be that part under a wrong name.
+    /// Whether the construct lacks a part. A key of it that is not one of its parts may be that part under a wrong
+    /// name.
     pub(crate) is_incomplete: bool,
     /// Whether frames are still recorded.
     pub(crate) traced: bool,

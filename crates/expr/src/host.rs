@@ -98,14 +98,14 @@ pub trait Host {
     }
 
     /// Whether the language is taut's and not the reference's. In taut's an `ACTION` may have a depfile, which the
-    /// reference's ignores; and an output that no action can make is an error, where the reference fails when the action
-    /// has run.
+    /// reference's ignores; and an output that no action can make is an error, where the reference fails when the
+    /// action has run.
     fn is_extended(&self) -> bool {
         false
     }
 
-    /// `ACTION`: takes a definition and, if it has one, the output that is its depfile; returns the definition's id. Called
-    /// in the order of evaluation.
+    /// `ACTION`: takes a definition and, if it has one, the output that is its depfile; returns the definition's id.
+    /// Called in the order of evaluation.
     fn define_action(&mut self, action: ActionDescription, _depfile: Option<Str>) -> Id {
         action.id()
     }

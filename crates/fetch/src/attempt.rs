@@ -32,8 +32,8 @@ pub(crate) struct Transfer<'r, 'd> {
     file: Option<TemporaryFile<'d>>,
     /// How many bytes are in the file.
     bytes: u64,
-    /// What identifies the content on the server: an entity tag or a date, for `If-Range`. Only with it can a transfer be
-    /// resumed.
+    /// What identifies the content on the server: an entity tag or a date, for `If-Range`. Only with it can a transfer
+    /// be resumed.
     validator: Option<String>,
     was_resumed: bool,
 }

@@ -67,8 +67,8 @@ impl Client {
         Ok(Client { agent, options, servers })
     }
 
-    /// Downloads a file into a directory, under a temporary name. Each URL is tried, then after a pause again those whose
-    /// failure may pass.
+    /// Downloads a file into a directory, under a temporary name. Each URL is tried, then after a pause again those
+    /// whose failure may pass.
     ///
     /// # Errors
     /// No URL has the content; nothing is left in the directory then.

@@ -21,11 +21,11 @@ pub struct Programs {
     pub processes: Processes,
     /// The program `git`: a path, or a name that is searched in `search_path`.
     pub git: PathBuf,
-    /// Where programs without a path are searched: `PATH` of the call, whatever the environment of the commands has. If it is
-    /// absent, it is that of the system.
+    /// Where programs without a path are searched: `PATH` of the call, whatever the environment of the commands has. If
+    /// it is absent, it is that of the system.
     pub search_path: Option<OsString>,
-    /// The whole environment of the commands, but for what this crate sets so that `git` neither asks questions nor reads
-    /// the configuration of another repository.
+    /// The whole environment of the commands, but for what this crate sets so that `git` neither asks questions nor
+    /// reads the configuration of another repository.
     pub environment: Vec<(OsString, OsString)>,
     /// How long a transfer by `git` may print no progress.
     pub stall_timeout: Duration,
@@ -58,9 +58,9 @@ pub struct Fetched {
 }
 
 /// Fetches a commit with its tree, but without the commits before it if the server allows that, into a repository, and
-/// protects it there from `git gc`. `scratch` is a directory on the same file system, in which a temporary repository is
-/// made. What is fetched is moved from there only when it is complete and has the right ids. Each URL is tried, then after a
-/// pause again those whose failure may pass.
+/// protects it there from `git gc`. `scratch` is a directory on the same file system, in which a temporary repository
+/// is made. What is fetched is moved from there only when it is complete and has the right ids. Each URL is tried, then
+/// after a pause again those whose failure may pass.
 ///
 /// # Errors
 /// No URL has it.
@@ -84,8 +84,8 @@ pub struct TreeCommand<'r> {
     pub tree: Hash,
 }
 
-/// Runs a command in an empty directory below `scratch`, and stores the tree if that directory, or one anywhere below, is
-/// it, whatever the exit code is. It is protected from `git gc`. Returns how many bytes the files in it have.
+/// Runs a command in an empty directory below `scratch`, and stores the tree if that directory, or one anywhere below,
+/// is it, whatever the exit code is. It is protected from `git gc`. Returns how many bytes the files in it have.
 ///
 /// # Errors
 /// The command cannot be run, or does not make the tree; [`crate::TriedUrl::url`] is the command then.
@@ -108,8 +108,8 @@ pub enum Tagged {
     Itself,
 }
 
-/// The newest commit of a branch at a URL; of a tag, if there is no such branch, or of `HEAD`. `cwd` is a directory that is
-/// no git repository.
+/// The newest commit of a branch at a URL; of a tag, if there is no such branch, or of `HEAD`. `cwd` is a directory
+/// that is no git repository.
 ///
 /// # Errors
 /// The URL does not answer, or has no such branch.

@@ -2,7 +2,8 @@
 //!
 //! A server that does not answer comes last, and is not asked again once it is known to be down (`servers.rs`).
 //!
-//! Downloads and fetches by git are alike in this; what an attempt leaves for the next one at the same URL is its own affair.
+//! Downloads and fetches by git are alike in this; what an attempt leaves for the next one at the same URL is its own
+//! affair.
 
 use std::time::{Duration, Instant};
 

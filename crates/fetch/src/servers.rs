@@ -1,9 +1,9 @@
 //! What the fetches of a call know of servers: which of them do not answer.
 //!
-//! Without this, a server that is down costs all attempts, with their pauses and time limits, for each file that may be there.
-//! So a fetch asks a server whose last request had no answer after the others, and a server that had no answer for all attempts
-//! of some fetch once only. None is left out, and any answer, also one of a refusal, makes a server like the others again: what
-//! fails for a moment, for one connection of several, changes the order at most.
+//! Without this, a server that is down costs all attempts, with their pauses and time limits, for each file that may be
+//! there. So a fetch asks a server whose last request had no answer after the others, and a server that had no answer
+//! for all attempts of some fetch once only. None is left out, and any answer, also one of a refusal, makes a server
+//! like the others again: what fails for a moment, for one connection of several, changes the order at most.
 
 use std::{
     collections::HashMap,

@@ -1,8 +1,8 @@
 //! TLS of downloads: which certificates of servers are accepted, and how a connection is made with them.
 //!
-//! The library for HTTP brings a connection of its own, whose rules cannot be changed. They refuse the certificate of an
-//! authority in the place of a server's, which `openssl req -x509` makes when it is asked for a self-signed one. OpenSSL
-//! accepts it if it is itself among those that are trusted, and so does [`Verifier`].
+//! The library for HTTP brings a connection of its own, whose rules cannot be changed. They refuse the certificate of
+//! an authority in the place of a server's, which `openssl req -x509` makes when it is asked for a self-signed one.
+//! OpenSSL accepts it if it is itself among those that are trusted, and so does [`Verifier`].
 
 use std::{
     collections::HashSet,

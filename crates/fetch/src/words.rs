@@ -1,7 +1,7 @@
 //! Plain words for what the libraries for HTTP and TLS report.
 //!
-//! Their own texts are names of types and fields. A message about a failed download has to show which side has to change
-//! something.
+//! Their own texts are names of types and fields. A message about a failed download has to show which side has to
+//! change something.
 
 use std::{io, time::Duration};
 
@@ -30,9 +30,9 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
         Error::Io(error) => match of_tls(error) {
             // The library reports failures of TLS as failures of the connection below.
             Some(error) => Cause::Tls(tls(error)),
-            // Of the resolver, which has no other number for it. A server of names that does not answer is another case.
-            // `EAI_NONAME` of getaddrinfo, whose text glibc has; with another libc the failure counts as one of the
-            // connection.
+            // Of the resolver, which has no other number for it. A server of names that does not answer is another
+            // case. `EAI_NONAME` of getaddrinfo, whose text glibc has; with another libc the failure counts as one of
+            // the connection.
             None if error.to_string().contains("Name or service not known") => {
                 Cause::UnknownHost("there is no server of that name".to_owned())
             }

@@ -35,8 +35,8 @@ fn options() -> Options {
     Options { retries: retries(3), ..Options::default() }
 }
 
-/// The first answer with growing time limits that is a right one, or the last: how soon a server that will stall has sent what it
-/// sends depends on the machine.
+/// The first answer with growing time limits that is a right one, or the last: how soon a server that will stall has
+/// sent what it sends depends on the machine.
 fn with_patience<T>(attempt: impl Fn(Options) -> T, is_right: impl Fn(&T) -> bool) -> T {
     let options =
         |millis| Options { retries: retries(1), stall_timeout: Duration::from_millis(millis), ..options() };
@@ -478,8 +478,8 @@ fn certificates_are_verified_unless_that_is_switched_off() {
     }
 }
 
-/// A server's certificate may itself be one that the caller names, also one of an authority, as OpenSSL has it. What else
-/// is wrong with it counts all the same.
+/// A server's certificate may itself be one that the caller names, also one of an authority, as OpenSSL has it. What
+/// else is wrong with it counts all the same.
 #[test]
 fn certificates_are_accepted_or_the_error_says_what_is_wrong_with_them() {
     const ACCEPTED: Result<(), &str> = Ok(());

@@ -304,8 +304,8 @@ fn a_commit_of_another_branch_is_not_contained() {
     let case = Case::new();
     let upstream = upstream(&case.top, "up");
     let server = smart_server(&upstream, false);
-    // The commit before the tip of the other branch is one of this branch, so only the tip is missing. An old server sends
-    // it by its id, since it is a tip: so it is made unreachable first.
+    // The commit before the tip of the other branch is one of this branch, so only the tip is missing. An old server
+    // sends it by its id, since it is a tip: so it is made unreachable first.
     git(&upstream.path, &["branch", "-q", "-D", "side"]);
     let cause = case.cause(server.url("/up"), upstream.side, Some("main"));
     let expected = format!("it does not contain commit {} in branch main", upstream.side.to_hex());

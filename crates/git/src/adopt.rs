@@ -14,8 +14,8 @@ use taut_sys::{Dir, Links, Lock, if_exists};
 
 use crate::{Result, Writer};
 
-/// How long another process may hold the lock of the file `shallow`. One that is older was left by a process that was killed:
-/// without a transfer, which is never made into this repository, git holds it for the time of one small write.
+/// How long another process may hold the lock of the file `shallow`. One that is older was left by a process that was
+/// killed: without a transfer, which is never made into this repository, git holds it for the time of one small write.
 const MAX_LOCKED: Duration = Duration::from_secs(10);
 
 /// Held by each taut that writes the file `shallow`: the system releases it when the process ends.
@@ -92,8 +92,8 @@ impl Writer {
         sum().map_err(|error| self.unwritable(error))
     }
 
-    /// Adds lines to the file `shallow`. Its lock is the one that git uses: the file that replaces it. A process that is killed
-    /// leaves it, and then git has every later fetch fail.
+    /// Adds lines to the file `shallow`. Its lock is the one that git uses: the file that replaces it. A process that
+    /// is killed leaves it, and then git has every later fetch fail.
     fn add_shallow(&self, lines: &[u8]) -> taut_sys::Result<()> {
         use std::io::Write;
 

@@ -1,8 +1,8 @@
 //! Objects that are written together: as one pack, or as loose objects if they are few.
 //!
-//! Nothing of a batch can be seen before [`Batch::finish`]; a batch that is dropped, or whose process is killed, leaves no
-//! object. Objects that the repository has are not written again: what is there is complete, since trees get there only
-//! together with or after what they name.
+//! Nothing of a batch can be seen before [`Batch::finish`]; a batch that is dropped, or whose process is killed, leaves
+//! no object. Objects that the repository has are not written again: what is there is complete, since trees get there
+//! only together with or after what they name.
 
 use std::io::Read;
 

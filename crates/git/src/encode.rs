@@ -9,8 +9,8 @@ pub(crate) type Entry<'n> = (&'n [u8], Hash, Option<ObjectType>);
 
 /// The tree with these entries, whose names are valid and unique.
 pub(crate) fn encode_tree(mut entries: Vec<Entry<'_>>) -> Vec<u8> {
-    // Directories sort as if their names ended in `/`. Names differ, so the first difference is at the end of the shorter
-    // one or before.
+    // Directories sort as if their names ended in `/`. Names differ, so the first difference is at the end of the
+    // shorter one or before.
     entries.sort_by(|(a, _, a_type), (b, _, b_type)| {
         let common = a.len().min(b.len());
         let end = |name: &[u8], object_type: &Option<ObjectType>| match name.get(common) {

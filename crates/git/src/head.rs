@@ -59,7 +59,8 @@ fn check_form(dot_git: &Path) -> Result<()> {
     }
 }
 
-/// That a git directory has references, without which git does not take it for a repository; its objects could be read all the same.
+/// That a git directory has references, without which git does not take it for a repository; its objects could be read
+/// all the same.
 fn has_references(path: &Path, directories: &Directories) -> Result<()> {
     let refs = directories.common.join("refs");
     match Named::stat(&refs).is_ok_and(|stat| stat.is_dir()) {

@@ -23,8 +23,8 @@ pub enum SpecialFiles {
     Refuse,
 }
 
-/// Gives all files below a directory to a sink, and returns the tree, which is not written yet. Empty directories are in
-/// it. `is_wanted` is asked for each entry of the top directory by its name.
+/// Gives all files below a directory to a sink, and returns the tree, which is not written yet. Empty directories are
+/// in it. `is_wanted` is asked for each entry of the top directory by its name.
 ///
 /// # Errors
 /// Something cannot be read, or is not a file, directory or link.

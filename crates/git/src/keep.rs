@@ -1,7 +1,7 @@
 //! The commits and tags that protect trees from `git gc`.
 //!
-//! Both are byte for byte those of just-mr 1.6.5 (`tests/writing.rs` has its ids), so a cache that both write has each only
-//! once.
+//! Both are byte for byte those of just-mr 1.6.5 (`tests/writing.rs` has its ids), so a cache that both write has each
+//! only once.
 
 use taut_digest::Hash;
 

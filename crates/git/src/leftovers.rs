@@ -1,14 +1,14 @@
 //! What processes that were killed leave in a repository.
 //!
-//! Locks of git and of just-mr stay in the way of these two for ever: they are files, which nothing releases. Temporary files,
-//! and packs whose index is missing, are in nothing's way, but as large as what was being written.
+//! Locks of git and of just-mr stay in the way of these two for ever: they are files, which nothing releases. Temporary
+//! files, and packs whose index is missing, are in nothing's way, but as large as what was being written.
 
 use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
 use taut_sys::{Dir, FileKind, Links, Result, if_exists};
 
-/// Removes what processes that were killed left in the bare repository at a path, if there is one: locks, temporary files,
-/// packs without an index. No process may be writing to it.
+/// Removes what processes that were killed left in the bare repository at a path, if there is one: locks, temporary
+/// files, packs without an index. No process may be writing to it.
 ///
 /// # Errors
 /// Something cannot be listed or removed.

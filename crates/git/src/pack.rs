@@ -1,7 +1,7 @@
 //! A pack and its index, written object by object.
 //!
-//! Formats: `gitformat-pack(5)`, packs and indices of version 2. Objects are deflated one by one, without deltas: to find
-//! deltas costs more than all other work, and contents of archives are read a few times at most.
+//! Formats: `gitformat-pack(5)`, packs and indices of version 2. Objects are deflated one by one, without deltas: to
+//! find deltas costs more than all other work, and contents of archives are read a few times at most.
 //!
 //! The number of objects is in the header of a pack and the hash of all bytes at its end, so the hash is computed when
 //! the number is known. Up to [`MAX_IN_MEMORY`] bytes are held in memory; a larger pack is read back.
@@ -174,8 +174,8 @@ impl<'d> PackWriter<'d> {
         Ok(())
     }
 
-    /// Completes the pack and gives pack and index their names. They are on the disk then: an index that was lost or cut
-    /// by a power failure would make all its objects unreadable until it is removed by hand.
+    /// Completes the pack and gives pack and index their names. They are on the disk then: an index that was lost or
+    /// cut by a power failure would make all its objects unreadable until it is removed by hand.
     pub(crate) fn finish(mut self) -> taut_sys::Result<()> {
         // The format has 32 bits for the number of objects.
         let count = u32::try_from(self.entries.len()).map_err(|_| {
@@ -259,8 +259,8 @@ fn compressor() -> Compress {
     Compress::new(Compression::fast(), true)
 }
 
-/// Writes the number of objects into the header of a pack, and returns the hash of all bytes. The position is at the end
-/// afterwards.
+/// Writes the number of objects into the header of a pack, and returns the hash of all bytes. The position is at the
+/// end afterwards.
 fn hash_of_file(file: &mut fs::File, count: u32) -> std::io::Result<[u8; 20]> {
     file.seek(SeekFrom::Start(8))?;
     file.write_all(&count.to_be_bytes())?;

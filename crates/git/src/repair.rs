@@ -1,7 +1,8 @@
 //! Damaged packs taken out of a repository that is to be repaired.
 //!
-//! The objects of a damaged pack can be had again; but as long as its index is there, a look-up may find them in it and not
-//! where they were written anew, and `git gc` fails for good. What can still be read is written to another pack first.
+//! The objects of a damaged pack can be had again; but as long as its index is there, a look-up may find them in it and
+//! not where they were written anew, and `git gc` fails for good. What can still be read is written to another pack
+//! first.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -44,7 +45,8 @@ impl Writer {
                     intact.object(object.kind, &object.content)?;
                 }
             }
-            // Before the others are written: theirs may be a pack of the same name. Without an index it is not a pack to git.
+            // Before the others are written: theirs may be a pack of the same name. Without an index it is not a pack
+            // to git.
             for extension in [&b".idx"[..], b".rev", b".pack"] {
                 if_exists(self.packs().at(&of(extension)).remove_file()).map_err(unwritable)?;
             }

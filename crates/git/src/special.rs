@@ -1,9 +1,9 @@
 //! What becomes of links in the trees of repositories: the field `special` of a repository description.
 //!
 //! The results are those of just-mr 1.6.5 (`tests/special.txt`). Paths of links are taken by their text, so `x/../f` is
-//! `f` whatever `x` is. A link that leads upwards is one whose target then begins with `..`, even if it leads back into the
-//! directory of the link. What replaces a link is itself resolved in the same way; if that is a link that stays, it is
-//! copied as it is.
+//! `f` whatever `x` is. A link that leads upwards is one whose target then begins with `..`, even if it leads back into
+//! the directory of the link. What replaces a link is itself resolved in the same way; if that is a link that stays, it
+//! is copied as it is.
 
 use std::rc::Rc;
 
@@ -159,8 +159,8 @@ fn without_links(
     Ok(done[root])
 }
 
-/// Replaces links. What a link leads to may have links itself, and a path may lead through links: all of that is a stack
-/// of frames, not recursion, since descriptions and archives of others decide its depth.
+/// Replaces links. What a link leads to may have links itself, and a path may lead through links: all of that is a
+/// stack of frames, not recursion, since descriptions and archives of others decide its depth.
 struct Resolver<'r, 'b, 'w> {
     trees: Trees<'r>,
     with_links: FxHashSet<Hash>,
@@ -232,8 +232,8 @@ impl Resolver<'_, '_, '_> {
         }
     }
 
-    /// The object at a path, if it is known or stays as it is; else what has to be done for it is pushed, with a directory
-    /// on top.
+    /// The object at a path, if it is known or stays as it is; else what has to be done for it is pushed, with a
+    /// directory on top.
     fn resolve(&mut self, mut path: Path, stack: &mut Vec<Frame>) -> Result<Option<Object>> {
         loop {
             match self.resolved.get(&path) {
@@ -338,8 +338,8 @@ fn cycle(stack: &[Frame], path: &Path) -> Vec<String> {
     links.map(|link| text(&link.path().join(&b'/'))).collect()
 }
 
-/// Where a link at a path leads, by the text of its target, and whether that leads upwards; `None` if it leads out of the
-/// tree.
+/// Where a link at a path leads, by the text of its target, and whether that leads upwards; `None` if it leads out of
+/// the tree.
 fn followed(link: &Path, target: &[u8]) -> Option<(Path, bool)> {
     if target.first() == Some(&b'/') {
         return None;

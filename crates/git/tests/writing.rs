@@ -199,7 +199,8 @@ fn what_a_killed_process_left_is_no_object() {
     let top = TempDir::new().unwrap();
     let writer = writer(&top);
     let pid = std::process::id();
-    // Files under the names that this process will try, as a process of the same number in another container leaves them.
+    // Files under the names that this process will try, as a process of the same number in another container leaves
+    // them.
     for name in ["pack/tmp_pack", "pack/tmp_idx", "tmp_obj"] {
         for number in 0..40 {
             let file = writer.path().join(format!("objects/{name}_{pid}_{number}"));
@@ -290,8 +291,8 @@ fn paths_are_put_together_in_any_order() {
     assert_eq!(tree.write(&mut HashOnly).unwrap(), same.write(&mut HashOnly).unwrap());
 }
 
-/// The ids are those of just-mr 1.6.5, from `git for-each-ref` in its cache after the set-up of an archive with the blob id
-/// in the message, and of the tree that is kept as a tree.
+/// The ids are those of just-mr 1.6.5, from `git for-each-ref` in its cache after the set-up of an archive with the
+/// blob id in the message, and of the tree that is kept as a tree.
 #[test]
 fn kept_trees_have_the_commits_and_tags_of_the_reference() {
     let top = TempDir::new().unwrap();

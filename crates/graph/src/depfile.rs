@@ -1,8 +1,8 @@
 //! Depfiles: which output of an action says what the action reads, as interned contents of the engine.
 //!
-//! The key is not part of an action's identity, which is the reference's. So the definition of an action says nothing of it,
-//! and a target mentions the depfile beside the definition. Which actions have one in a build follows from what the
-//! targets of the request mention: it holds as soon as a rule is changed, whatever earlier runs mentioned.
+//! The key is not part of an action's identity, which is the reference's. So the definition of an action says nothing
+//! of it, and a target mentions the depfile beside the definition. Which actions have one in a build follows from what
+//! the targets of the request mention: it holds as soon as a rule is changed, whatever earlier runs mentioned.
 
 use taut_engine::{Hash, Interned};
 use taut_value::{Decoder, Encoder, Id, Str};

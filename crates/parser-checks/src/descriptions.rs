@@ -1,5 +1,5 @@
-//! What people write about repositories: descriptions, and rc files. Nothing is set up here, so no command runs and nothing is
-//! fetched.
+//! What people write about repositories: descriptions, and rc files. Nothing is set up here, so no command runs and
+//! nothing is fetched.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -8,8 +8,8 @@ use taut_syntax::{Diagnostic, Dialect, JsonPath, Node};
 
 use crate::text::shown;
 
-/// A description: every repository is read and checked, every place of a configuration is one of the description, and errors
-/// are rendered.
+/// A description: every repository is read and checked, every place of a configuration is one of the description, and
+/// errors are rendered.
 pub(crate) fn description(bytes: &[u8]) {
     let path = Path::new("file");
     let document = match Description::parse(Dialect::Extended, path, bytes.to_vec()) {

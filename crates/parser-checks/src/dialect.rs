@@ -1,13 +1,14 @@
 //! Comments and trailing commas, compared with a naive model: blank them out, and what is left is strict JSON.
 //!
-//! The model knows strings and nothing else of JSON. It keeps the length of the text, so values have the same spans, too.
+//! The model knows strings and nothing else of JSON. It keeps the length of the text, so values have the same spans,
+//! too.
 
 use taut_syntax::{Dialect, Document, Kind, Node, Span};
 
 use crate::text::{shown, visit};
 
-/// JSON as people write it: it means the same as the text without comments and trailing commas, which is strict JSON; what is
-/// strict JSON means the same in both dialects.
+/// JSON as people write it: it means the same as the text without comments and trailing commas, which is strict JSON;
+/// what is strict JSON means the same in both dialects.
 pub(crate) fn dialect(bytes: &[u8]) {
     let extended = Document::parse_as(Dialect::Extended, "file", bytes);
     let strict = Document::parse("file", bytes);
@@ -53,7 +54,8 @@ fn assert_same(one: &Document, other: &Document) {
     assert_eq!(one.root().canonical_hash(), other.root().canonical_hash());
 }
 
-/// The text with blanks in place of comments, and of each comma that is between the end of a value and a closing bracket.
+/// The text with blanks in place of comments, and of each comma that is between the end of a value and a closing
+/// bracket.
 fn blanked(text: &[u8]) -> Vec<u8> {
     let mut out = text.to_vec();
     let mut at = 0;

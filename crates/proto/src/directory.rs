@@ -1,8 +1,8 @@
 //! Directories in the standard form of the API, as services have them: git's trees are those of taut's own store.
 //!
-//! Tags are those of `build/bazel/remote/execution/v2/remote_execution.proto`. A digest of a `Directory` is a name only if
-//! the message is canonical: entries of each kind sorted by name, no name twice. What comes from others is therefore kept
-//! as the bytes that were hashed ([`TreeBytes`]), and checked when it is read.
+//! Tags are those of `build/bazel/remote/execution/v2/remote_execution.proto`. A digest of a `Directory` is a name only
+//! if the message is canonical: entries of each kind sorted by name, no name twice. What comes from others is therefore
+//! kept as the bytes that were hashed ([`TreeBytes`]), and checked when it is read.
 
 use prost::Message;
 

@@ -1,9 +1,10 @@
 //! A server that answers from memory, as a process of its own, for measurements: `cargo xtask bench remote` and `bench
 //! remote-execution` start it.
 //!
-//! Without words it is a cache; with `native` or `standard` it pretends to execute, in that protocol, as many actions at a time
-//! and each as long as the next two words say (number, milliseconds). It prints its address. For each line on standard input it
-//! prints how often each method was called since the line before, as JSON; it ends with standard input.
+//! Without words it is a cache; with `native` or `standard` it pretends to execute, in that protocol, as many actions
+//! at a time and each as long as the next two words say (number, milliseconds). It prints its address. For each line on
+//! standard input it prints how often each method was called since the line before, as JSON; it ends with standard
+//! input.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a tool for measurements")]
 
 use std::{collections::BTreeMap, io::Write as _, time::Duration};

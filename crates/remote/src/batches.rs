@@ -1,8 +1,9 @@
 //! Batches from concurrent askers.
 //!
-//! A batch waits a moment for askers that are about to ask ([`Askers`]), and for nothing else: when all of them are in it, it is
-//! sent. So a single asker, or a chain of actions each of which needs the one before, is never delayed, and many askers need
-//! few calls, however fast the server answers. While as many calls are under way as may be, what comes gathers, too.
+//! A batch waits a moment for askers that are about to ask ([`Askers`]), and for nothing else: when all of them are in
+//! it, it is sent. So a single asker, or a chain of actions each of which needs the one before, is never delayed, and
+//! many askers need few calls, however fast the server answers. While as many calls are under way as may be, what comes
+//! gathers, too.
 
 use std::{sync::Arc, time::Duration};
 

@@ -110,8 +110,8 @@ impl Link {
         self.channel().0
     }
 
-    /// Deals with an attempt that failed before the last one may: makes another connection if there was no answer on the one
-    /// of this number, and counts the time since the call began, or since it last got on.
+    /// Deals with an attempt that failed before the last one may: makes another connection if there was no answer on
+    /// the one of this number, and counts the time since the call began, or since it last got on.
     ///
     /// # Errors
     /// The service is given up.
@@ -131,8 +131,8 @@ impl Link {
         self.give_up.count_failed(method.name, begin, Instant::now())
     }
 
-    /// Makes another connection for the calls to come, unless that was done since there was the one of this number. One on
-    /// which no answers come may be dead without either end knowing.
+    /// Makes another connection for the calls to come, unless that was done since there was the one of this number. One
+    /// on which no answers come may be dead without either end knowing.
     pub(crate) fn renew(&self, number: u64) {
         let mut channel = self.channel();
         // When a connection dies, all calls on it fail at once. The first of them replaces it; to the others the number
@@ -154,8 +154,8 @@ impl Link {
         Ok(grpc)
     }
 
-    /// One question and one answer; `None` if the server answers that there is no such thing. `bytes`: how many contents
-    /// pass, which takes time.
+    /// One question and one answer; `None` if the server answers that there is no such thing. `bytes`: how many
+    /// contents pass, which takes time.
     pub(crate) async fn unary<Q, A>(&self, method: &Method, request: &Q, bytes: u64) -> Result<Option<A>>
     where
         Q: Message + Clone + 'static,
@@ -166,8 +166,9 @@ impl Link {
         let attempt = async || {
             let call = async {
                 let mut request = Request::new(request.clone());
-                // The server gets the deadline, too, so that it does not go on when the answer is no longer wanted. A little
-                // more, so that it is noticed here that there was no answer, whatever the connection makes of it.
+                // The server gets the deadline, too, so that it does not go on when the answer is no longer wanted. A
+                // little more, so that it is noticed here that there was no answer, whatever the connection makes of
+                // it.
                 request.set_timeout(deadline + Duration::from_secs(1));
                 let codec = ProstCodec::<Q, A>::default();
                 let answer =
@@ -179,8 +180,8 @@ impl Link {
         self.tried(method, attempt).await
     }
 
-    /// Makes attempts until one succeeds, or enough have failed; `None` if there is no such thing. A failure for good of
-    /// what is needed to go on gives the service up.
+    /// Makes attempts until one succeeds, or enough have failed; `None` if there is no such thing. A failure for good
+    /// of what is needed to go on gives the service up.
     pub(crate) async fn tried<T>(
         &self,
         method: &Method,

@@ -128,7 +128,8 @@ fn of(
             }
             return Err(why);
         }
-        // It announces what its names are made of; standard servers with SHA-1 do not announce an execution of git trees.
+        // It announces what its names are made of; standard servers with SHA-1 do not announce an execution of git
+        // trees.
         HashFunction::GitSha1 if !cache.digest_functions.contains(&SHA1) => {
             return Err("the server does not name contents as git does, as only justbuild's own does\nhelp: for all other \
                         servers there is --compatible"

@@ -1,5 +1,5 @@
-//! Certificates that one side does not accept: another attempt would end in the same way, so there is none, and the words
-//! are those of the field, not of the library.
+//! Certificates that one side does not accept: another attempt would end in the same way, so there is none, and the
+//! words are those of the field, not of the library.
 
 use std::{error::Error, io};
 
@@ -73,8 +73,8 @@ fn words_of_alert(alert: AlertDescription) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The alert about a certificate that a text of the library ends with: HTTP/2 keeps no more than the text of an alert that
-/// comes after the handshake, as all do in TLS 1.3.
+/// The alert about a certificate that a text of the library ends with: HTTP/2 keeps no more than the text of an alert
+/// that comes after the handshake, as all do in TLS 1.3.
 fn alert_in(text: &str) -> Option<AlertDescription> {
     ALERTS.into_iter().find(|alert| text.ends_with(&Tls::AlertReceived(*alert).to_string()))
 }

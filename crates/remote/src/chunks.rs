@@ -1,5 +1,6 @@
-//! Large contents in chunks, where the server can do that: of a content that differs little from an earlier one, only the
-//! chunks move that are new. Where chunks begin follows from the content, so versions of a file have most of them in common.
+//! Large contents in chunks, where the server can do that: of a content that differs little from an earlier one, only
+//! the chunks move that are new. Where chunks begin follows from the content, so versions of a file have most of them
+//! in common.
 //!
 //! Whatever fails, the content goes as a stream, which needs none of this.
 

@@ -223,7 +223,8 @@ impl ActionCache for Client {
                 digest_function: link.digest_function,
             };
             let found = link.unary(&LOOK_UP, &request, 0).await;
-            // Counted whether or not it was found, and with the wait for the connection: the action has waited for both.
+            // Counted whether or not it was found, and with the wait for the connection: the action has waited for
+            // both.
             link.give_up.count_look_up(begin, Instant::now())?;
             found
         })

@@ -1,5 +1,5 @@
-//! Contents in batches: which are missing, small ones read and put together. What a batch does not answer well goes by a
-//! stream of its own, which has its attempts and its checks.
+//! Contents in batches: which are missing, small ones read and put together. What a batch does not answer well goes by
+//! a stream of its own, which has its attempts and its checks.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -280,8 +280,8 @@ impl Contents {
         answers
     }
 
-    /// Puts contents of which those of a level may refer to those before: in one batch, whose contents a server takes in order,
-    /// if they fit; else level by level.
+    /// Puts contents of which those of a level may refer to those before: in one batch, whose contents a server takes
+    /// in order, if they fit; else level by level.
     pub(crate) async fn put_levels(&self, levels: Vec<Vec<Content>>) -> Result<()> {
         let weights = levels.iter().flatten().map(|content| weight(&content.digest));
         let total = weights.fold(0, u64::saturating_add);
@@ -450,8 +450,8 @@ async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Content
         if answers.contains_key(&content.digest) {
             continue;
         }
-        // What the server does not answer counts as refused. The reason is not shown: what is refused here is sent once more as a
-        // stream.
+        // What the server does not answer counts as refused. The reason is not shown: what is refused here is sent once
+        // more as a stream.
         let refused = Err(Error::Final { call: UPDATE.name, why: String::new() });
         let read = content.read().map_err(|error| Error::Local(error.to_string()));
         match read.and_then(|bytes| checked(&content.digest, bytes)) {

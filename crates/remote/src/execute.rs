@@ -1,9 +1,10 @@
 //! Executions: a stream that says how far an action has come, and at last how it ended.
 //!
-//! A stream that is cut goes on with `WaitExecution`; if the server has forgotten the operation, has reported that it failed, or answers
-//! nothing about it for very long, the action is executed once more. A server may be silent as long as an action takes, so a stream has no deadline; but a server that has sent nothing
-//! at all for a while is asked for a sign of life, and that has one. A sign of life on one connection says nothing of another,
-//! so a stream on a connection that was given up is as good as cut.
+//! A stream that is cut goes on with `WaitExecution`; if the server has forgotten the operation, has reported that it
+//! failed, or answers nothing about it for very long, the action is executed once more. A server may be silent as long
+//! as an action takes, so a stream has no deadline; but a server that has sent nothing at all for a while is asked for
+//! a sign of life, and that has one. A sign of life on one connection says nothing of another, so a stream on a
+//! connection that was given up is as good as cut.
 
 use std::{
     cell::RefCell,
@@ -44,8 +45,8 @@ const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
 // A courtesy to the server: the call has ended for its caller, which should not wait for it.
 const CANCELLING: Duration = Duration::from_secs(1);
 
-/// For how many times the usual silence an operation is waited for about which the server says nothing; twice as long after
-/// each further execution.
+/// For how many times the usual silence an operation is waited for about which the server says nothing; twice as long
+/// after each further execution.
 // By the API a server answers `WaitExecution` at once with the state of the operation, and may be silent only then.
 // justbuild's server answers when the action has ended, which may take long, and never if the operation failed: so a
 // bound that is too short costs another execution, and none at all a build that hangs.
@@ -129,8 +130,9 @@ pub(crate) async fn execute(
 }
 
 /// Leaves a stream to its end, whose last message has come.
-// If it were closed from here while its end is on the way, that would arrive for a stream which is not known any more. For the
-// library (h2) this is an error of the server, and after a thousand of them it cuts the connection, with all that goes on there.
+// If it were closed from here while its end is on the way, that would arrive for a stream which is not known any more.
+// For the library (h2) this is an error of the server, and after a thousand of them it cuts the connection, with all
+// that goes on there.
 async fn let_end(mut stream: Streaming<Operation>) {
     let mut end = Box::pin(async move { while let Ok(Some(_)) = stream.message().await {} });
     // Mostly it has come together with the message. Else nothing waits for it.
@@ -202,8 +204,8 @@ impl Execution<'_> {
                 was_there = self.sign_of_life().await.is_ok();
             }
             // What the server itself says of the action counts, however long that took: else one that fails late each
-            // time would be executed for ever. So does a cut before the server has named the operation: there is nothing to
-            // wait for, and the action begins anew.
+            // time would be executed for ever. So does a cut before the server has named the operation: there is
+            // nothing to wait for, and the action begins anew.
             failed = if was_there && !is_verdict && self.operation.is_some() { 1 } else { failed + 1 };
             if why.code() == Code::DeadlineExceeded {
                 self.link.renew(self.connection);
@@ -256,8 +258,8 @@ impl Execution<'_> {
                 next => next?,
             };
             let Some(operation) = operation else {
-                // The end of a stream without the end of the operation is not an error in gRPC, but the API promises the
-                // latter.
+                // The end of a stream without the end of the operation is not an error in gRPC, but the API promises
+                // the latter.
                 return Err(Status::unavailable("the stream ended before the action did").into());
             };
             // A message with the end says nothing about how long the server has been there: a cached result comes at
@@ -421,8 +423,8 @@ impl Execution<'_> {
     }
 }
 
-/// Whether an operation that was waited for is no longer known. `is_first`: whether this is the first answer to the question
-/// for it.
+/// Whether an operation that was waited for is no longer known. `is_first`: whether this is the first answer to the
+/// question for it.
 fn is_forgotten(status: &Status, is_first: bool) -> bool {
     match status.code() {
         // Servers without `WaitExecution`, and those that refuse a name which they do not know, count as having
@@ -437,8 +439,8 @@ fn is_forgotten(status: &Status, is_first: bool) -> bool {
 /// Whether a server itself says that an execution has failed, so that nothing more comes of its operation.
 fn is_verdict(status: &Status) -> bool {
     // A connection that is cut has a source below it, and what a proxy answers has a status by HTTP. UNAVAILABLE,
-    // DEADLINE_EXCEEDED, CANCELLED and RESOURCE_EXHAUSTED are also the words of proxies, and of servers that shut down: the
-    // operation may well go on.
+    // DEADLINE_EXCEEDED, CANCELLED and RESOURCE_EXHAUSTED are also the words of proxies, and of servers that shut down:
+    // the operation may well go on.
     matches!(status.code(), Code::Internal | Code::Unknown | Code::DataLoss | Code::Aborted)
         && std::error::Error::source(status).is_none()
         && status_of_proxy(status).is_none()

@@ -63,8 +63,8 @@ pub struct Patience {
     pub max_slow: Duration,
     /// How long a server may say nothing about an execution before it is asked for a sign of life.
     pub silence: Duration,
-    /// How long a server that has answered before is waited for when it cannot be reached, however many attempts that takes:
-    /// it may be restarted.
+    /// How long a server that has answered before is waited for when it cannot be reached, however many attempts that
+    /// takes: it may be restarted.
     pub restart: Duration,
     /// How long the stream of an execution has to last, so that its end is not a failure in a row with those before.
     pub steady: Duration,

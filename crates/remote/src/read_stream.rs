@@ -89,8 +89,8 @@ pub(crate) async fn read(
     Ok(())
 }
 
-/// One attempt: from where the transfer has come to, to the end; or to a cut after which there was some progress. Returns
-/// whether that was the end.
+/// One attempt: from where the transfer has come to, to the end; or to a cut after which there was some progress.
+/// Returns whether that was the end.
 async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::result::Result<bool, Failure> {
     let (before, begin, connection) = (progress.at, Instant::now(), link.connection());
     match pieces(link, form, progress).await {
@@ -104,8 +104,8 @@ async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::r
         other => other?,
     }
     if progress.at < progress.digest.size {
-        // The server says that this was all of it, so waiting for the server does not help. If there was some progress, the
-        // next attempt goes on from here: there are proxies that end streams.
+        // The server says that this was all of it, so waiting for the server does not help. If there was some progress,
+        // the next attempt goes on from here: there are proxies that end streams.
         return Err(match progress.at > before {
             true => Failure::Wrong(Error::Corrupt(*progress.digest)),
             false => progress.wrong(),
@@ -117,7 +117,8 @@ async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::r
     if is_right(progress.digest, hashed) { Ok(true) } else { Err(progress.wrong()) }
 }
 
-/// So many bytes are progress, also when a stream is written: a server that sends single bytes and cuts is not waited for for ever.
+/// So many bytes are progress, also when a stream is written: a server that sends single bytes and cuts is not waited
+/// for for ever.
 // As much as one message has that taut sends: a server that ends each stream after some messages still gets on.
 pub(crate) const MIN_PROGRESS_BYTES: u64 = 256 << 10;
 

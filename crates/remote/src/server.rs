@@ -45,8 +45,8 @@ pub struct Offer {
     pub instance: String,
     /// Faults.
     pub faults: Faults,
-    /// Answers by method, which come before random faults. Of several for one method the first counts until it was given often
-    /// enough.
+    /// Answers by method, which come before random faults. Of several for one method the first counts until it was
+    /// given often enough.
     pub scripted: Vec<ScriptedAnswer>,
     /// The lowest and the highest major version of the protocol.
     pub versions: (i32, i32),

@@ -1,5 +1,5 @@
-//! Contents whose size is not known: entries of git trees have none, and git's hash begins with it. Each is a stream of its
-//! own, several at a time.
+//! Contents whose size is not known: entries of git trees have none, and git's hash begins with it. Each is a stream of
+//! its own, several at a time.
 
 use std::{sync::Arc, time::Instant};
 

@@ -1,8 +1,8 @@
 //! Which answers of servers this process waits for: for displays, while nothing else happens.
 //!
-//! One list for all clients of the process, since a display shows what holds up the call, whichever part of it that is. A wait
-//! begins with a question, and ends with the answer, or with the next piece of a stream; where attempts fail, it goes on until
-//! one succeeds.
+//! One list for all clients of the process, since a display shows what holds up the call, whichever part of it that is.
+//! A wait begins with a question, and ends with the answer, or with the next piece of a stream; where attempts fail, it
+//! goes on until one succeeds.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! A large content, written as a stream. After a cut the server says how much it has, and the stream goes on there: plain, also
-//! if it was compressed before, since a position in a compressed stream says nothing about another one.
+//! A large content, written as a stream. After a cut the server says how much it has, and the stream goes on there:
+//! plain, also if it was compressed before, since a position in a compressed stream says nothing about another one.
 
 use std::{
     collections::hash_map::RandomState,
@@ -57,7 +57,8 @@ pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) ->
 /// How an attempt ended that was not in vain.
 enum AttemptEnd {
     Complete,
-    /// There was a cut, but since the attempt before the server had got some of the content: not counted as a failed attempt.
+    /// There was a cut, but since the attempt before the server had got some of the content: not counted as a failed
+    /// attempt.
     Partly,
 }
 
@@ -128,7 +129,8 @@ async fn committed(link: &Link, content: &Content, transfer: &str) -> u64 {
     });
     // If the question fails, the stream begins anew, which is always right.
     let answer = asked.await.unwrap_or_default();
-    // A size of all, or of more, is not a place to go on from: only the answer to a write says that a content is stored.
+    // A size of all, or of more, is not a place to go on from: only the answer to a write says that a content is
+    // stored.
     u64::try_from(answer.committed_size).ok().filter(|size| *size < content.digest.size).unwrap_or(0)
 }
 

@@ -1,5 +1,5 @@
-//! The client against a server in the same process: all cases in each form that a server can have, many callers at once,
-//! and what becomes of faults.
+//! The client against a server in the same process: all cases in each form that a server can have, many callers at
+//! once, and what becomes of faults.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -222,7 +222,8 @@ fn each_kind_of_fault_has_its_consequence() {
     }
 }
 
-/// It says that it is all, and it is asked often enough; that is not a server that may be restarted, which is waited for.
+/// It says that it is all, and it is asked often enough; that is not a server that may be restarted, which is waited
+/// for.
 #[test]
 fn a_server_that_ends_streams_too_early_each_time_has_wrong_contents() {
     let bytes: Vec<u8> = incompressible(400_000);

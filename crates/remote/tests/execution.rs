@@ -1,4 +1,5 @@
-//! The client against a server that executes, in the same process: all cases in both protocols, and what becomes of faults.
+//! The client against a server that executes, in the same process: all cases in both protocols, and what becomes of
+//! faults.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{

@@ -1,5 +1,5 @@
-//! Contents whose size is not known, in justbuild's native protocol: each comes once, however large it is, and is compared with
-//! its name.
+//! Contents whose size is not known, in justbuild's native protocol: each comes once, however large it is, and is
+//! compared with its name.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{

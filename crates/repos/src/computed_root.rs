@@ -1,5 +1,5 @@
-//! The definition of a root that is not named but computed from another repository of the configuration: the artifacts of
-//! an export target, or the structure of a tree.
+//! The definition of a root that is not named but computed from another repository of the configuration: the artifacts
+//! of an export target, or the structure of a tree.
 
 use std::{cmp::Ordering, fmt};
 
@@ -63,8 +63,8 @@ impl ComputedRoot {
         }
     }
 
-    /// As bytes in the encoding of [`Encoder`]: whether it is a structure; whether it is absent; the repository; then of
-    /// artifacts module, target and the text of the configuration.
+    /// As bytes in the encoding of [`Encoder`]: whether it is a structure; whether it is absent; the repository; then
+    /// of artifacts module, target and the text of the configuration.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         e.bool(self.taken == RootContent::Structure);

@@ -1,8 +1,8 @@
 //! The computed roots of a configuration: which ones a repository needs, and the configuration with their trees.
 //!
-//! Reading a configuration yields such roots as unresolved ([`UnresolvedRoot`]), without files. They are computed elsewhere
-//! (`driver`), and replaced by the git trees that they come to ([`RepoConfig::with_computed`]); these are roots like any
-//! other.
+//! Reading a configuration yields such roots as unresolved ([`UnresolvedRoot`]), without files. They are computed
+//! elsewhere (`driver`), and replaced by the git trees that they come to ([`RepoConfig::with_computed`]); these are
+//! roots like any other.
 //!
 //! The computation is strict: all computed roots of all repositories that the referenced one reaches come before
 //! ([`RepoConfig::computed_roots`]), so that the referenced repository is content-fixed and has a key.
@@ -55,7 +55,8 @@ impl ComputedTrees {
 /// Computed roots that need each other.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RootCycle {
-    /// The way from a root that is wanted to the cycle: each needs the next one, and the last one the first of the cycle.
+    /// The way from a root that is wanted to the cycle: each needs the next one, and the last one the first of the
+    /// cycle.
     pub before: Vec<ComputedRoot>,
     /// The cycle: each needs the next one, and the last one the first.
     pub roots: Vec<ComputedRoot>,

@@ -58,8 +58,8 @@ pub struct RepoConfig {
     /// The roots of all repositories.
     // Shared with every rule of the engine that reads; unchanged once they are numbered.
     pub roots: Arc<Roots>,
-    /// How descriptions are written: those of targets, rules and expressions in all repositories. In the extended dialect, what
-    /// taut adds to the reference's language is read, too.
+    /// How descriptions are written: those of targets, rules and expressions in all repositories. In the extended
+    /// dialect, what taut adds to the reference's language is read, too.
     pub dialect: Dialect,
     /// Warnings about keys of the file that look misspelt.
     pub warnings: Diagnostics,
@@ -599,7 +599,8 @@ impl DescribedRoot<'_> {
         Ok(GitTreeRoot::new(places.git(path), tree, described))
     }
 
-    /// The error about a scheme with other arguments than it has; `expected`: which these are, in the reference's words.
+    /// The error about a scheme with other arguments than it has; `expected`: which these are, in the reference's
+    /// words.
     fn wrong_arguments(self, scheme: &str, expected: &str, form: String) -> ConfigError {
         let DescribedRoot { repository, key, root } = self;
         let scheme_expects = format!("{} scheme expects {expected}", quoted(&scheme));

@@ -1,11 +1,11 @@
 //! Repositories whose content is fixed by their description, and the canonical form of that description.
 //!
 //! A repository is content-fixed if its four roots are trees of known ids, and so are those of all repositories that it
-//! can reach by bindings. Its canonical description does not depend on global names and on where trees are: repositories
-//! with equal roots and file names, whose bindings lead to repositories of which the same holds, are one (bisimulation);
-//! they are numbered in the order of a depth-first search along the sorted names of bindings. The hash of the description
-//! is the *repository key*, by which results of export targets are shared. Text and hash are the reference's, byte for
-//! byte.
+//! can reach by bindings. Its canonical description does not depend on global names and on where trees are:
+//! repositories with equal roots and file names, whose bindings lead to repositories of which the same holds, are one
+//! (bisimulation); they are numbered in the order of a depth-first search along the sorted names of bindings. The hash
+//! of the description is the *repository key*, by which results of export targets are shared. Text and hash are the
+//! reference's, byte for byte.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -111,9 +111,10 @@ impl ContentFixed {
     pub fn of(config: &RepoConfig) -> ContentFixed {
         let bases = bases(config);
         let bindings = |name: &Str| config.repositories[name].bindings.iter();
-        // Partition refinement: the first classes are the repositories with equal roots and file names; a class is split
-        // until all its members agree on the classes of their bindings. With n repositories at most n rounds of n log n;
-        // in practice as many rounds as the longest chain of bindings. (Hopcroft's algorithm is faster, and longer.)
+        // Partition refinement: the first classes are the repositories with equal roots and file names; a class is
+        // split until all its members agree on the classes of their bindings. With n repositories at most n rounds of n
+        // log n; in practice as many rounds as the longest chain of bindings. (Hopcroft's algorithm is faster, and
+        // longer.)
         let mut classes: HashMap<&Str, usize> = HashMap::new();
         let mut numbers: HashMap<&Base, usize> = HashMap::new();
         for (name, base) in &bases {

@@ -1,7 +1,7 @@
 //! Names of objects of git trees where the store does not name contents as git does (compatible mode).
 //!
-//! Analysis names a file of a git tree by its content, as it names a file that the store has. For that it is read; and the
-//! store, which lacks it at first, asks for it by this name. What a process has not read itself, since analysis was
+//! Analysis names a file of a git tree by its content, as it names a file that the store has. For that it is read; and
+//! the store, which lacks it at first, asks for it by this name. What a process has not read itself, since analysis was
 //! replayed, is found by reading all files of the roots, once.
 
 use std::{

@@ -139,7 +139,8 @@ impl Rule for DirRule {
 pub struct FileRule(pub Arc<Roots>);
 
 impl FileRule {
-    /// Whether a hash is that of the absence of a file: so a task can find out whether there is one without its content.
+    /// Whether a hash is that of the absence of a file: so a task can find out whether there is one without its
+    /// content.
     pub fn is_absence(hash: Hash) -> bool {
         hash == ABSENT
     }

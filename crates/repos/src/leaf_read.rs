@@ -1,8 +1,9 @@
 //! Reading a path of a root in a leaf, and comparing it with the evidence of an earlier build: both together read the
 //! file once.
 //!
-//! If the evidence of a leaf no longer holds, the file has to be read to compare its content. If the content has changed,
-//! the task runs, which would read the same file again: so the content is handed over to it, with its evidence.
+//! If the evidence of a leaf no longer holds, the file has to be read to compare its content. If the content has
+//! changed, the task runs, which would read the same file again: so the content is handed over to it, with its
+//! evidence.
 
 use std::{
     collections::HashMap,
@@ -87,13 +88,14 @@ impl LeafRead<'_> {
             // The evidence belongs to what was read: a later change makes the next build read again.
             cx.witness(witness);
         }
-        // If the root did not call `read`, it is called here. The evidence is older than the content then, which is safe.
+        // If the root did not call `read`, it is called here. The evidence is older than the content then, which is
+        // safe.
         Ok((content.unwrap_or_else(read), is_steady))
     }
 
     /// Whether the task that recorded this evidence would have the same result now. The path is read, and compared by
-    /// `is_same`, only if the evidence no longer holds; if the content is the same all the same, the agreement has the new
-    /// evidence.
+    /// `is_same`, only if the evidence no longer holds; if the content is the same all the same, the agreement has the
+    /// new evidence.
     pub fn agrees<K: Eq + Hash + Clone, T, E>(
         self,
         witness: &[u8],

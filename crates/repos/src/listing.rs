@@ -59,8 +59,8 @@ pub enum Listing {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entries {
     all: Vec<Listed>,
-    /// The directory as an object, with everything below it, if the root knows it without reading it and all of it can be
-    /// used.
+    /// The directory as an object, with everything below it, if the root knows it without reading it and all of it can
+    /// be used.
     pub itself: Option<Box<ObjectInfo>>,
     /// The id of the tree whose entries these are, if some of what is in it or below cannot be used.
     filtered: Option<Box<ObjectHash>>,
@@ -104,8 +104,8 @@ impl Listing {
         entries.itself.as_deref().copied()
     }
 
-    /// What two directories of a root have in common only if all that is listed below them is the same, if the root knows
-    /// that without reading it. It is read by [`Listing::facet_of_itself`].
+    /// What two directories of a root have in common only if all that is listed below them is the same, if the root
+    /// knows that without reading it. It is read by [`Listing::facet_of_itself`].
     pub fn id_of_all_below(&self) -> Option<ObjectHash> {
         let Listing::Entries(entries) = self else { return None };
         let itself = entries.itself.as_deref().map(|itself| itself.digest.hash);
@@ -129,9 +129,10 @@ impl Listing {
 
     /// The bytes that are hashed (docs/store.md, hashes of `dir`): 0 if there is no directory; 1 and why it cannot be
     /// used; 2, the number of entries and these; 3 in place of 2 if the directory is known as an object, which follows
-    /// after the entries, and 4 if the id of a tree that has more is known, whose bytes follow. A text is the number of its bytes and these, an entry its name and
-    /// kind (0 file, 1 link, 2 directory, 3 and 4 a name that is not UTF-8: no directory, a directory; and 8 more if the
-    /// object is known, which then follows). Numbers and objects are as [`Encoder`] writes them.
+    /// after the entries, and 4 if the id of a tree that has more is known, whose bytes follow. A text is the number of
+    /// its bytes and these, an entry its name and kind (0 file, 1 link, 2 directory, 3 and 4 a name that is not UTF-8:
+    /// no directory, a directory; and 8 more if the object is known, which then follows). Numbers and objects are as
+    /// [`Encoder`] writes them.
     fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         match self {

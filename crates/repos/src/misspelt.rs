@@ -5,8 +5,8 @@ use taut_syntax::{Diagnostic, Diagnostics, Location, Node, did_you_mean, quoted}
 /// The keys of a configuration.
 const TOP: &[&str] = &["main", "repositories"];
 
-/// The keys of a repository. The last one is that of a description, which is known by it: if it is misspelt, the file is taken
-/// for a configuration.
+/// The keys of a repository. The last one is that of a description, which is known by it: if it is misspelt, the file
+/// is taken for a configuration.
 const ENTRY: &[&str] = &[
     "workspace_root",
     "target_root",

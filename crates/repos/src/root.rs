@@ -121,8 +121,8 @@ pub trait SourceRoot: Send + Sync {
     /// Its directory, if it is one: this is watched, and paths of the user may lead into it.
     fn directory(&self) -> Option<&Path>;
 
-    /// The entries of a directory; a link to one is not a directory. With `ignore_special`, links, fifos and the like are
-    /// left out.
+    /// The entries of a directory; a link to one is not a directory. With `ignore_special`, links, fifos and the like
+    /// are left out.
     ///
     /// # Errors
     /// The root cannot answer.
@@ -152,7 +152,8 @@ pub trait SourceRoot: Send + Sync {
         Ok(None)
     }
 
-    /// The repository that [`SourceRoot::object`] reads from, if it does: roots of one repository have the same objects.
+    /// The repository that [`SourceRoot::object`] reads from, if it does: roots of one repository have the same
+    /// objects.
     fn object_origin(&self) -> Option<&Path> {
         None
     }

@@ -28,8 +28,8 @@ impl Repository {
 }
 
 impl RepoConfig {
-    /// Binds repositories to the library of rules in the binary, if the configuration has it, by its name, unless they use
-    /// that name for something else.
+    /// Binds repositories to the library of rules in the binary, if the configuration has it, by its name, unless they
+    /// use that name for something else.
     ///
     /// Content-fixed repositories have only the bindings that are written: the key of such a repository is the
     /// reference's, and must not change with the binary.
@@ -48,8 +48,8 @@ impl RepoConfig {
         }
     }
 
-    /// The repositories that are not content-fixed, whatever roots are still to be computed: those that have a directory as
-    /// a root, or can reach one that has.
+    /// The repositories that are not content-fixed, whatever roots are still to be computed: those that have a
+    /// directory as a root, or can reach one that has.
     fn not_fixed(&self) -> BTreeSet<Str> {
         // Bindings are followed backwards: a repository is open if anything that it can reach is.
         let mut users: HashMap<&Str, Vec<&Str>> = HashMap::new();

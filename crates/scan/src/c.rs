@@ -1,14 +1,14 @@
 //! Targets for C, C++ and assembler: a library for each directory with sources, a program or test for each source with
 //! a function `main`.
 //!
-//! What belongs together is decided by includes, and by lists of objects in build files (`lists.rs`). The steps, each of
-//! which needs all of the one before:
+//! What belongs together is decided by includes, and by lists of objects in build files (`lists.rs`). The steps, each
+//! of which needs all of the one before:
 //!
 //! 1. each `#include` is resolved in the tree (`facts.rs`, `includes.rs`);
 //! 2. files become libraries and programs (`libraries.rs`, `apart.rs`);
 //! 3. libraries get public headers, and names for these (`publish.rs`);
-//! 4. each target gets the files that its sources include. This imitates what a compiler will find in the directory of the
-//!    action (`staging.rs`), so a layout that the simple rules do not fit still compiles.
+//! 4. each target gets the files that its sources include. This imitates what a compiler will find in the directory of
+//!    the action (`staging.rs`), so a layout that the simple rules do not fit still compiles.
 
 mod apart;
 mod commands;

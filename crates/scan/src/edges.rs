@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-/// Whether one depends on another, directly or through others, or is the other one. What has no edges yet may be left out at
-/// the end of the list.
+/// Whether one depends on another, directly or through others, or is the other one. What has no edges yet may be left
+/// out at the end of the list.
 pub(crate) fn reaches(edges: &[BTreeSet<usize>], from: usize, to: usize) -> bool {
     // A list in place of recursion: a chain may be of any length.
     let mut left = vec![from];

@@ -1,12 +1,13 @@
 //! Targets for a tree of sources, proposed by what the sources say.
 //!
-//! The answer is a targets file for the top of the tree, with the rules in the box, and notes about what cannot be known
-//! from sources. Nothing here reads a file or runs a program: a tree is a list of paths and contents, and the same tree
-//! gives the same targets on every machine. So a header is known to be one of the system by its name only (`c/system.rs`).
-//! Which of the targets surely build, and are in `default` and `tests`, depends on the machine, too: [`Machine`].
+//! The answer is a targets file for the top of the tree, with the rules in the box, and notes about what cannot be
+//! known from sources. Nothing here reads a file or runs a program: a tree is a list of paths and contents, and the
+//! same tree gives the same targets on every machine. So a header is known to be one of the system by its name only
+//! (`c/system.rs`). Which of the targets surely build, and are in `default` and `tests`, depends on the machine, too:
+//! [`Machine`].
 //!
-//! All targets are in one module, since a source may include files of any directory above it, and a path of a module does
-//! not lead out of it.
+//! All targets are in one module, since a source may include files of any directory above it, and a path of a module
+//! does not lead out of it.
 
 mod c;
 mod edges;
@@ -67,8 +68,8 @@ pub fn read_c(text: &[u8]) -> usize {
     c::count_facts(text)
 }
 
-/// Whether a path is that of a file of another project, whose sources are kept in this one: below one of some directories, or
-/// by a name on the way.
+/// Whether a path is that of a file of another project, whose sources are kept in this one: below one of some
+/// directories, or by a name on the way.
 fn is_foreign(path: &str, others: &BTreeSet<String>) -> bool {
     // The usual names; a project that uses another one only gets tests too many.
     let mut names = paths::parent(path).split('/');
@@ -76,7 +77,8 @@ fn is_foreign(path: &str, others: &BTreeSet<String>) -> bool {
         || others.iter().any(|directory| paths::is_within(path, directory))
 }
 
-/// The directories of projects that are kept among the tests, as test frameworks are: those with a licence of their own.
+/// The directories of projects that are kept among the tests, as test frameworks are: those with a licence of their
+/// own.
 // Among tests only: elsewhere each part of one project may have a copy of the licence.
 fn projects_in_tests(tree: &Tree) -> BTreeSet<String> {
     let licences = (0..tree.len()).map(|file| tree.path(file)).filter(|path| {

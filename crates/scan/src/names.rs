@@ -53,8 +53,8 @@ impl Names {
         self.take(name, &[long, format!("{directory}-{name}")])
     }
 
-    /// The name for what is made from a directory, or from the sources there that need a library of the system. If something
-    /// has its name already, it is the library of that.
+    /// The name for what is made from a directory, or from the sources there that need a library of the system. If
+    /// something has its name already, it is the library of that.
     pub(crate) fn of_library(&mut self, directory: &str, package: Option<&str>) -> String {
         let name = self.of_directory(directory);
         if let Some(package) = package {

@@ -99,8 +99,8 @@ impl Proposal {
         self.targets.push(target);
     }
 
-    /// Adds a target; programs and scripts that surely build are installed by `default`, and tests that surely build are in
-    /// `tests`, but for those of other projects.
+    /// Adds a target; programs and scripts that surely build are installed by `default`, and tests that surely build
+    /// are in `tests`, but for those of other projects.
     pub(crate) fn add(&mut self, kind: &'static str, target: Target, from: String, builds: Builds) {
         let name = target.name.clone();
         let is_foreign_test = kind == "test" && is_foreign(&from, &self.others);
@@ -124,7 +124,8 @@ impl Proposal {
         self.targets.push(target);
     }
 
-    /// The names of all targets in which such a text is, or which need one of these targets, directly or through others.
+    /// The names of all targets in which such a text is, or which need one of these targets, directly or through
+    /// others.
     fn needing(&self, is_needed: impl Fn(&str) -> bool) -> BTreeSet<String> {
         let mut all: BTreeSet<String> = BTreeSet::new();
         loop {
@@ -186,9 +187,8 @@ impl Proposal {
         used
     }
 
-    /// Adds the target that is built if a call names none, and one of all tests.
-    /// `is_unreadable`: whether a text is the path of a file that cannot be read as it is; `has_package`: whether pkg-config
-    /// finds a library.
+    /// Adds the target that is built if a call names none, and one of all tests. `is_unreadable`: whether a text is the
+    /// path of a file that cannot be read as it is; `has_package`: whether pkg-config finds a library.
     pub(crate) fn add_groups(
         &mut self,
         is_unreadable: impl Fn(&str) -> bool,

@@ -1,7 +1,7 @@
 //! Targets for Rust: the crates of directories with `src/lib.rs` or `src/main.rs`.
 //!
-//! Of a `Cargo.toml` the name, the edition and the names of dependencies are used. Crates that are not in the tree are not
-//! fetched by the rules in the box, so what needs them is proposed with a note.
+//! Of a `Cargo.toml` the name, the edition and the names of dependencies are used. Crates that are not in the tree are
+//! not fetched by the rules in the box, so what needs them is proposed with a note.
 
 use std::collections::BTreeSet;
 

@@ -1,13 +1,13 @@
-//! How many askers are about to ask a service, so that questions of several are asked together where they need not wait long
-//! for each other, and nothing waits where no other can come.
+//! How many askers are about to ask a service, so that questions of several are asked together where they need not wait
+//! long for each other, and nothing waits where no other can come.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// The askers of a service that are about to ask it something. Those that are not counted are answered, too; only batches do
-/// not wait for them.
+/// The askers of a service that are about to ask it something. Those that are not counted are answered, too; only
+/// batches do not wait for them.
 // Relaxed: a count that is a moment old costs a moment or a call, and nothing is published by it.
 #[derive(Clone, Default, Debug)]
 // A count, not a lock or a channel: a batch reads it when it decides whether to wait a moment longer.

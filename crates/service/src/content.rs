@@ -17,7 +17,8 @@ pub trait Source: Send + Sync {
     /// The content cannot be read any more.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// The content consists of these chunks, in this order: it was sent so, and later ones may have some in common with it.
+    /// The content consists of these chunks, in this order: it was sent so, and later ones may have some in common with
+    /// it.
     // Ignored unless an implementation can use it, here and in `Receiver`.
     fn note_chunks(&self, _: &[Digest]) {}
 }
@@ -90,8 +91,9 @@ pub trait Receiver: Send + Sync {
     /// They cannot be written.
     fn piece(&self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Passes on what has come, from the beginning: git's hash begins with the size, so a content whose size is not known is
-    /// hashed when all of it is here. Returns whether that is possible; if not, the content comes a second time.
+    /// Passes on what has come, from the beginning: git's hash begins with the size, so a content whose size is not
+    /// known is hashed when all of it is here. Returns whether that is possible; if not, the content comes a second
+    /// time.
     ///
     /// # Errors
     /// It cannot be read any more.

@@ -56,7 +56,8 @@ pub trait Executor: Send + Sync {
     /// Executes an action. It is ended where that is possible if the answer is dropped, or the service given up.
     ///
     /// # Errors
-    /// [`Error::InputsMissing`](crate::Error::InputsMissing) if inputs are not there; that an action fails is not an error.
+    /// [`Error::InputsMissing`](crate::Error::InputsMissing) if inputs are not there; that an action fails is not an
+    /// error.
     // One by one, unlike contents: an execution takes longer than a round trip.
     fn execute(&self, action: Execute, progress: Arc<dyn Progress>) -> Answer<'_, Executed>;
 }

@@ -5,9 +5,8 @@
 //! here. The crate is apart from `store` so that what speaks a protocol does not depend on how contents lie on disk,
 //! and from `exec` so that a store does not depend on how actions run.
 //!
-//! Contents that arrive have been compared with their digest by the implementation: what a [`Cas`] gives is right, or an
-//! error. Results have nothing to be compared with: to use them is to
-//! trust all that may store them.
+//! Contents that arrive have been compared with their digest by the implementation: what a [`Cas`] gives is right, or
+//! an error. Results have nothing to be compared with: to use them is to trust all that may store them.
 
 #![deny(missing_docs)]
 
@@ -46,15 +45,15 @@ pub trait Cas: Send + Sync {
     // Owned arguments, here and below: an answer may outlive the call that asked for it.
     fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>>;
 
-    /// Gives contents, each to its receiver; one answer for each, in order. A receiver whose answer is not an error has got
-    /// all bytes, and they match the digest.
+    /// Gives contents, each to its receiver; one answer for each, in order. A receiver whose answer is not an error has
+    /// got all bytes, and they match the digest.
     fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Answer<'_, Vec<Result<()>>>;
 
     /// Takes contents; one answer for each, in order.
     fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>>;
 
-    /// Takes contents by levels: those of one may refer to those before, which are there first. Small ones share a round trip
-    /// all the same, where what is put together is put in order.
+    /// Takes contents by levels: those of one may refer to those before, which are there first. Small ones share a
+    /// round trip all the same, where what is put together is put in order.
     ///
     /// # Errors
     /// That of the first content that could not be put.

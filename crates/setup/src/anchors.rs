@@ -134,8 +134,8 @@ pub fn weakly_canonical(path: &Path) -> PathBuf {
     path
 }
 
-/// As [`weakly_canonical`], but a relative path of which nothing exists stays one. The reference treats the paths of its
-/// command line like this, and shows them so.
+/// As [`weakly_canonical`], but a relative path of which nothing exists stays one. The reference treats the paths of
+/// its command line like this, and shows them so.
 pub fn canonical_if_begun(path: &Path) -> PathBuf {
     let begins = path.components().next().is_some_and(|first| canonical(first.as_os_str().as_ref()).is_ok());
     match begins {
@@ -144,8 +144,8 @@ pub fn canonical_if_begun(path: &Path) -> PathBuf {
     }
 }
 
-/// An absolute path, `..` removed by the text alone behind what exists: before that, `..` is that of the directory a link
-/// leads to.
+/// An absolute path, `..` removed by the text alone behind what exists: before that, `..` is that of the directory a
+/// link leads to.
 fn normal_absolute(path: &Path) -> PathBuf {
     // It fails only for an empty path, or without a working directory; then the path is used as it was given.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

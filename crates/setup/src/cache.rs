@@ -1,8 +1,8 @@
 //! The repositories of a build root: a git repository with the trees of roots, and maps from what descriptions say to
 //! these trees (docs/store.md). Layout, maps and locks are the reference's, so that both can use one build root.
 //!
-//! There are two generations. A tree that is used is in the youngest one, or is copied to it; [`collect`] drops the oldest.
-//! An entry of a map is written after the tree that it names, so that what a map says is there.
+//! There are two generations. A tree that is used is in the youngest one, or is copied to it; [`collect`] drops the
+//! oldest. An entry of a map is written after the tree that it names, so that what a map says is there.
 
 use std::{
     path::{Path, PathBuf},
@@ -144,8 +144,8 @@ impl Cache {
     }
 }
 
-/// Counts what the git repositories and maps of all generations hold. What other processes add or remove meanwhile may be
-/// counted or not.
+/// Counts what the git repositories and maps of all generations hold. What other processes add or remove meanwhile may
+/// be counted or not.
 ///
 /// # Errors
 /// The build root cannot be opened.
@@ -156,7 +156,8 @@ pub fn usage(build_root: &Path) -> taut_sys::Result<Usage> {
     Ok(Usage::below((0..GENERATIONS).filter_map(|number| root.at(&generation(number)).open_dir().ok())))
 }
 
-/// Removes what set-ups that were killed left in the git repositories of a build root, unless another process uses these.
+/// Removes what set-ups that were killed left in the git repositories of a build root, unless another process uses
+/// these.
 ///
 /// # Errors
 /// The build root cannot be opened or locked, or something cannot be removed.

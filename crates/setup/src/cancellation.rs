@@ -1,7 +1,7 @@
 //! The end of a set-up by a signal: its processes end, transfers stop, and nothing of what it began is left.
 //!
-//! What was begun lies in temporary directories of the build root. As a rule the threads of the set-up remove these on their
-//! way out; those that do not get there in time, since a server does not answer, are not waited for.
+//! What was begun lies in temporary directories of the build root. As a rule the threads of the set-up remove these on
+//! their way out; those that do not get there in time, since a server does not answer, are not waited for.
 
 use std::{
     sync::{

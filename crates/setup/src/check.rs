@@ -1,5 +1,5 @@
-//! What the reference passes over in silence though it has no meaning: values of a wrong form, which are errors here, and keys
-//! that look misspelt, which get a warning. Other unknown keys are notes that people keep.
+//! What the reference passes over in silence though it has no meaning: values of a wrong form, which are errors here,
+//! and keys that look misspelt, which get a warning. Other unknown keys are notes that people keep.
 
 use std::collections::BTreeSet;
 

@@ -86,8 +86,8 @@ impl Session<'_> {
         let from = without_password(&commit.repository);
         if let Some(Checkout { path, key }) = checkout {
             let repository = Repository::new(path.clone());
-            // If it does not have the commit, or is damaged, that may be elsewhere. If nothing has it, the error names this
-            // repository, too.
+            // If it does not have the commit, or is damaged, that may be elsewhere. If nothing has it, the error names
+            // this repository, too.
             if let Ok(Some(tree)) = repository.tree_of_commit(&id)
                 && self.is_there(path, &tree)
             {

@@ -1,7 +1,7 @@
 //! Files by their ids: where they are looked for, and how they come into the store.
 //!
-//! The order is the reference's: the store, the git repositories of this build root, directories of archives, and only then
-//! a server of objects, if there is one, and the network, there mirrors of this site first.
+//! The order is the reference's: the store, the git repositories of this build root, directories of archives, and only
+//! then a server of objects, if there is one, and the network, there mirrors of this site first.
 //!
 //! A file that is not in the store yet is a private file of this call first: it has its id, and what is wanted of it is
 //! looked at, before it is added. So an archive that cannot be unpacked never gets there, however the call ends.
@@ -61,8 +61,8 @@ impl Session<'_> {
         self.ensure_inspected(content, wanted, &mut |_, _| Ok(()))
     }
 
-    /// The same, if an inspection of the file succeeds. There is none of what was in the store before, or comes from a server
-    /// of objects, whose way leads through the store.
+    /// The same, if an inspection of the file succeeds. There is none of what was in the store before, or comes from a
+    /// server of objects, whose way leads through the store.
     ///
     /// # Errors
     /// It is nowhere, or the inspection failed.
@@ -86,8 +86,8 @@ impl Session<'_> {
         })
     }
 
-    /// Whether a file is in the store, in a git repository of the build root or in a directory of archives; then it is in
-    /// the store afterwards, if its inspection succeeds.
+    /// Whether a file is in the store, in a git repository of the build root or in a directory of archives; then it is
+    /// in the store afterwards, if its inspection succeeds.
     pub(crate) fn has_locally(
         &self,
         content: &Content,

@@ -10,8 +10,8 @@ use crate::source::SourceOf;
 pub(crate) struct EndlessRoots<'t> {
     /// The repositories whose roots are, or lead to, one that needs itself.
     names: BTreeSet<&'t str>,
-    /// Those that need themselves: from each name the next one leads to, the last one to the first. Each begins with its
-    /// first name, and they are in the order of these.
+    /// Those that need themselves: from each name the next one leads to, the last one to the first. Each begins with
+    /// its first name, and they are in the order of these.
     cycles: Vec<Vec<&'t str>>,
     places: BTreeMap<&'t str, Location>,
 }
@@ -79,8 +79,8 @@ impl<'t> EndlessRoots<'t> {
         }
     }
 
-    /// The error of the reference, which waits for these roots, and says so when it has all others. It names them in an order
-    /// that depends on its hashes and threads.
+    /// The error of the reference, which waits for these roots, and says so when it has all others. It names them in an
+    /// order that depends on its hashes and threads.
     pub(crate) fn reference(&self) -> Option<Diagnostic> {
         let first = self.cycles.first()?;
         let mut text = "Internal error, failed to evaluate pending setup:".to_owned();

@@ -38,8 +38,8 @@ pub(crate) const TAKEN_OVER: [&str; 4] =
     ["bindings", "target_file_name", "rule_file_name", "expression_file_name"];
 
 impl Description {
-    /// Reads a description that is written in a dialect. Relative directories in it are relative to `base`; `absent` is a
-    /// file with a list of the repositories that are absent, which then are these and no others.
+    /// Reads a description that is written in a dialect. Relative directories in it are relative to `base`; `absent` is
+    /// a file with a list of the repositories that are absent, which then are these and no others.
     ///
     /// # Errors
     /// A file cannot be read, is not JSON, or has another form.
@@ -76,8 +76,8 @@ impl Description {
         Ok(Description { document, path, base, absent, provided })
     }
 
-    /// The description where a repository of this name is there without being described: that of the rules in the binary.
-    /// One that is described is that.
+    /// The description where a repository of this name is there without being described: that of the rules in the
+    /// binary. One that is described is that.
     pub fn with_provided(mut self, name: &str) -> Description {
         self.provided.insert(name.to_owned());
         self
@@ -115,7 +115,8 @@ impl Description {
     }
 
     /// Whether JSON is a description of repositories, and no ready configuration: one of its repositories has the key
-    /// `repository`, which no configuration has. Both words may be misspelt, so that it is reported as what it is meant to be.
+    /// `repository`, which no configuration has. Both words may be misspelt, so that it is reported as what it is meant
+    /// to be.
     pub fn is_description(document: &Document) -> bool {
         let root = document.root();
         let is = |key: &str, word: &str| key == word || meant(key, [word]).is_some();
@@ -208,8 +209,8 @@ impl Description {
         Ok(entry)
     }
 
-    /// The error for a repository that is not described. Its place is where the description names the repository as the main
-    /// one, or else all repositories; a caller that knows where it is named sets another place.
+    /// The error for a repository that is not described. Its place is where the description names the repository as the
+    /// main one, or else all repositories; a caller that knows where it is named sets another place.
     pub(crate) fn unknown(&self, name: &str) -> Problem {
         let root = self.document.root();
         let known = root.get("repositories");
@@ -307,7 +308,8 @@ impl Description {
         }
     }
 
-    /// An error about a repository that another one is made from. The reference says why, and takes each of them for a cycle.
+    /// An error about a repository that another one is made from. The reference says why, and takes each of them for a
+    /// cycle.
     fn resolving(&self, name: &str, problem: Diagnostic, why: &str) -> Problem {
         let reference = format!("Config: Found cyclic dependency for repository {}", quoted(name));
         problem

@@ -1,5 +1,5 @@
-//! The roots of `file` repositories that are git trees: the tree of `HEAD` if the directory is part of a git repository,
-//! else the tree of what is in the directory now.
+//! The roots of `file` repositories that are git trees: the tree of `HEAD` if the directory is part of a git
+//! repository, else the tree of what is in the directory now.
 //!
 //! That of `HEAD` is found by the commit's id, without opening an object, once it was found before. A directory that is
 //! imported is walked in each set-up; it is read again only if something in it changed.
@@ -36,8 +36,8 @@ impl Session<'_> {
         wanted: &ContentRequest<'_>,
     ) -> Result<TreeLocation, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
-        // By its real path, since it is looked for in the tree of the repository by its path there. What is not there is
-        // part of no repository: the import reports that nothing is there.
+        // By its real path, since it is looked for in the tree of the repository by its path there. What is not there
+        // is part of no repository: the import reports that nothing is there.
         let (enclosing, path) = match canonical(&directory.path) {
             Ok(path) => (enclosing(&path).map_err(|error| malformed(&error, &path, wanted))?, path),
             Err(_) => (Enclosing::default(), directory.path.clone()),
@@ -64,7 +64,8 @@ impl Session<'_> {
         Ok(TreeLocation { tree, repository: self.cache.git() })
     }
 
-    /// Warns of a `.git` that is not a repository: what is in the directory is taken, or the commit of a repository further up.
+    /// Warns of a `.git` that is not a repository: what is in the directory is taken, or the commit of a repository
+    /// further up.
     fn warn_of_no_repository(&self, error: &taut_git::Error, wanted: &ContentRequest<'_>) {
         let of = quoted(wanted.repository);
         let warning =
@@ -254,7 +255,8 @@ fn state(top: &Dir) -> taut_sys::Result<Option<DirectoryState>> {
                 &opened
             }
         };
-        // A later change of a file that changed shortly before may leave no trace; then it is imported again the next time.
+        // A later change of a file that changed shortly before may leave no trace; then it is imported again the next
+        // time.
         let limit = now.saturating_sub(settled_age(directory)).as_nanos() as i128;
         let mut entries: Vec<(OsString, FileKind)> = directory.list()?;
         // The order of a listing is that of the file system, and may differ between calls.

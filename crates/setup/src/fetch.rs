@@ -1,5 +1,5 @@
-//! Fetching what repositories are made from, for set-ups without a network: archives into a directory of archives, trees
-//! into the git repository of the build root.
+//! Fetching what repositories are made from, for set-ups without a network: archives into a directory of archives,
+//! trees into the git repository of the build root.
 
 use std::{
     collections::BTreeMap,
@@ -175,8 +175,8 @@ impl Session<'_> {
             }
             Problem::from(problem)
         };
-        // The name comes from the description and must not lead out of the directory. Directories in it have to be there, as
-        // with the reference.
+        // The name comes from the description and must not lead out of the directory. Directories in it have to be
+        // there, as with the reference.
         let is_in_directory = is_non_upwards(name) && !name.contains('\0');
         let inner = normal_path(name);
         if !is_in_directory || inner == "." || name.ends_with('/') {
@@ -188,9 +188,9 @@ impl Session<'_> {
             return Err(failed(why));
         };
         let into = Dir::of_user(directory).map_err(|error| failed(error.to_string()))?;
-        // Complete under another name first: a file that is cut is not taken for the archive. Of several repositories with
-        // one archive, each writes its own. The name of the archive is not part of it, since that may be as long as a name
-        // can be.
+        // Complete under another name first: a file that is cut is not taken for the archive. Of several repositories
+        // with one archive, each writes its own. The name of the archive is not part of it, since that may be as long
+        // as a name can be.
         static WRITTEN: AtomicUsize = AtomicUsize::new(0);
         let temporary = format!(".taut-{}-{}.tmp", std::process::id(), WRITTEN.fetch_add(1, Relaxed));
         let at = into.at(&temporary);

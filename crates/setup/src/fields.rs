@@ -1,6 +1,6 @@
-//! The keys of a description, and what each of them holds: one table for the check (`check.rs`) and for the schema of the
-//! file, which a test compares with it. The keys of an rc file and of checkout locations are here, too, for keys that look
-//! misspelt (`misspelt.rs`).
+//! The keys of a description, and what each of them holds: one table for the check (`check.rs`) and for the schema of
+//! the file, which a test compares with it. The keys of an rc file and of checkout locations are here, too, for keys
+//! that look misspelt (`misspelt.rs`).
 
 /// What a key holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,12 +1,12 @@
 //! The multi-repository description: from `repos.json` to a configuration whose roots are there.
 //!
-//! A [`Description`] says where the contents of repositories come from. A [`Session`] sets them up ([`Session::set_up`]):
-//! it finds out which repositories the main one reaches, looks for the root of each, makes those that are missing, several
-//! at a time, and writes the configuration, byte for byte as just-mr 1.6 does.
+//! A [`Description`] says where the contents of repositories come from. A [`Session`] sets them up
+//! ([`Session::set_up`]): it finds out which repositories the main one reaches, looks for the root of each, makes those
+//! that are missing, several at a time, and writes the configuration, byte for byte as just-mr 1.6 does.
 //!
-//! What was set up before costs one look-up for each repository ([`Cache`]). What is made comes from where the reference
-//! takes it from, in its order: the store, the git repositories of the build root, directories of archives, mirrors of this
-//! site, the network; before the network, a server of objects ([`Server`]) if there is one.
+//! What was set up before costs one look-up for each repository ([`Cache`]). What is made comes from where the
+//! reference takes it from, in its order: the store, the git repositories of the build root, directories of archives,
+//! mirrors of this site, the network; before the network, a server of objects ([`Server`]) if there is one.
 //!
 //! What this crate does not know: targets, actions, and how messages are printed. It reads no environment variable.
 

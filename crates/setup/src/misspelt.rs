@@ -1,5 +1,5 @@
-//! Keys that look misspelt. The reference passes over unknown keys in silence, and people keep notes in them; one that is
-//! nearly a known one is a setting that has no effect, and gets a warning.
+//! Keys that look misspelt. The reference passes over unknown keys in silence, and people keep notes in them; one that
+//! is nearly a known one is a setting that has no effect, and gets a warning.
 
 use taut_syntax::{Diagnostic, Kind, Location, Node, did_you_mean, quoted};
 

@@ -1,8 +1,9 @@
 //! What the repositories of a description need of each other, as one graph: for the questions that are asked of every
 //! repository, each of which would otherwise walk over all that it reaches.
 //!
-//! A repository has two nodes: its *root*, which is all that a layer needs, and the *whole* of it, with all that its bindings
-//! and layers need. The root of one that is computed, or that is a tree structure, needs the whole of another one.
+//! A repository has two nodes: its *root*, which is all that a layer needs, and the *whole* of it, with all that its
+//! bindings and layers need. The root of one that is computed, or that is a tree structure, needs the whole of another
+//! one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,8 +102,9 @@ impl<'n> Needs<'n> {
 
     /// The strongly connected components: by node, the number of its component.
     fn components(&self) -> Vec<usize> {
-        // Kosaraju: the order in which a search leaves the nodes, backwards, is one in which searches against the direction
-        // enter each component by itself. On stacks of their own: chains are as long as the description makes them.
+        // Kosaraju: the order in which a search leaves the nodes, backwards, is one in which searches against the
+        // direction enter each component by itself. On stacks of their own: chains are as long as the description makes
+        // them.
         let (mut is_entered, mut left) = (vec![false; self.needs.len()], Vec::new());
         for first in 0..self.needs.len() {
             let mut path = Vec::new();

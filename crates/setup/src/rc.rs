@@ -129,8 +129,8 @@ impl RcFiles {
         is_file(&usual(home))
     }
 
-    /// Reads the rc file at a path, and those of its `rc files` that exist. Without a path it is the usual one in the home
-    /// directory, which need not exist.
+    /// Reads the rc file at a path, and those of its `rc files` that exist. Without a path it is the usual one in the
+    /// home directory, which need not exist.
     ///
     /// # Errors
     /// One cannot be read, or is not a JSON object.

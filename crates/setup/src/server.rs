@@ -1,5 +1,5 @@
-//! A server of objects beside the network: what it has need not be fetched from where it comes from, and it can be given a copy
-//! of what was fetched. It is asked last before the network, and what is wrong with it only costs that.
+//! A server of objects beside the network: what it has need not be fetched from where it comes from, and it can be
+//! given a copy of what was fetched. It is asked last before the network, and what is wrong with it only costs that.
 
 use std::fmt::Debug;
 

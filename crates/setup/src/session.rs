@@ -36,8 +36,8 @@ pub struct Options {
     pub launcher: Vec<String>,
     /// How many repositories to set up at a time; at least one.
     pub jobs: usize,
-    /// Whether values that the reference passes over though they mean nothing are errors, and keys that look misspelt have
-    /// warnings.
+    /// Whether values that the reference passes over though they mean nothing are errors, and keys that look misspelt
+    /// have warnings.
     pub is_strict: bool,
     /// Whether trees count as there only if all that is below them is intact: something was found to be lost.
     pub verifies: bool,
@@ -45,8 +45,8 @@ pub struct Options {
     pub keeps_unusable: bool,
     /// Whether repositories that are absent are set up as if they were not.
     pub fetch_absent: bool,
-    /// The call of the build tool that a set-up under the reference's name precedes. If it is set, importing a directory
-    /// that is not part of a git repository is a warning.
+    /// The call of the build tool that a set-up under the reference's name precedes. If it is set, importing a
+    /// directory that is not part of a git repository is a warning.
     pub launches: Option<String>,
     /// How files are downloaded.
     pub transfers: taut_fetch::Options,
@@ -133,15 +133,16 @@ impl<'s> Session<'s> {
         client.as_ref().map_err(Clone::clone)
     }
 
-    /// How `git` is run. Beside what the description and the site name it has `PATH` and `HOME`: it starts other programs, and
-    /// its settings for servers are below the home directory. What it fetches has the id of the commit all the same.
+    /// How `git` is run. Beside what the description and the site name it has `PATH` and `HOME`: it starts other
+    /// programs, and its settings for servers are below the home directory. What it fetches has the id of the commit
+    /// all the same.
     pub(crate) fn git_programs(&self, inherited: &[String]) -> Programs {
         let always = ["PATH", "HOME"].into_iter().filter_map(|name| self.of_call(name).cloned());
         self.programs(inherited, always.collect())
     }
 
-    /// How the command of a `git tree` repository is run: it sees `own` variables and those that the description and the site
-    /// name, and nothing else.
+    /// How the command of a `git tree` repository is run: it sees `own` variables and those that the description and
+    /// the site name, and nothing else.
     pub(crate) fn command_programs(
         &self,
         inherited: &[String],

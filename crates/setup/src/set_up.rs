@@ -157,8 +157,8 @@ impl Session<'_> {
         }
     }
 
-    /// The names of repositories that others refer to, and that are not described; under the reference's name only those of
-    /// needed roots count.
+    /// The names of repositories that others refer to, and that are not described; under the reference's name only
+    /// those of needed roots count.
     pub(crate) fn unknown(
         &self,
         description: &Description,
@@ -285,8 +285,8 @@ impl Session<'_> {
         let git = self.cache.git();
         let found =
             match &task.checkout {
-                // Whether a repository still has the tree is not checked, unless something is lost: that would open it. First the
-                // map of what the repository on this machine was found to lack.
+                // Whether a repository still has the tree is not checked, unless something is lost: that would open it.
+                // First the map of what the repository on this machine was found to lack.
                 Some(Checkout { path, key }) => match get(TreeMap::NotCheckout, key)? {
                     Some(tree) => Some(TreeLocation { tree, repository: git }),
                     None => get(TreeMap::Checkout, key)?

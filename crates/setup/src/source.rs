@@ -307,9 +307,10 @@ impl Source {
     }
 
     /// What identifies the tree of the root, if its content is fixed by the description: equal bytes are equal trees.
-    /// URLs, checksums and commands are not part of it. In the encoding of [`Encoder`]: the type; for git the commit and
-    /// the directory; for a tree its id; for an archive its id, the directory, the word for special entries; for a file
-    /// its id, name, and whether it is executable; for a distdir the number of files, and of each the name and the id.
+    /// URLs, checksums and commands are not part of it. In the encoding of [`Encoder`]: the type; for git the commit
+    /// and the directory; for a tree its id; for an archive its id, the directory, the word for special entries; for a
+    /// file its id, name, and whether it is executable; for a distdir the number of files, and of each the name and the
+    /// id.
     pub fn identity(&self) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
         // The type first: what follows has another meaning for each.

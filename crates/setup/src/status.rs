@@ -160,8 +160,8 @@ impl Session<'_> {
 
     /// Whether a root can be made from what is on this machine.
     fn is_offline(&self, source: &Source, description: &Description) -> bool {
-        // Maps and git repositories of the build root, where older generations or just-mr may have it. A status is not a place for
-        // their errors: the set-up reports them.
+        // Maps and git repositories of the build root, where older generations or just-mr may have it. A status is not
+        // a place for their errors: the set-up reports them.
         let own = source.identity().map(|identity| own_key(&identity));
         let is_mapped = |map, key: &str| {
             let mut generations = std::iter::once(0).chain(self.cache.older().map(|(number, _)| number));
@@ -244,8 +244,9 @@ fn users(
     Ok(users)
 }
 
-/// Finds the roots that a build makes without a network: all that they are made from is here, or made in this way itself.
-/// So those that lead back to themselves are not among them. `made_from`: the repositories that roots are made from.
+/// Finds the roots that a build makes without a network: all that they are made from is here, or made in this way
+/// itself. So those that lead back to themselves are not among them. `made_from`: the repositories that roots are made
+/// from.
 fn find_offline(all: &mut [Status], description: &Description, made_from: &BTreeMap<String, String>) {
     let is_made = |status: &Status| made_from.contains_key(&status.name);
     let is_here = |status: &Status| matches!(status.presence, Presence::Present | Presence::Offline);
@@ -261,7 +262,8 @@ fn find_offline(all: &mut [Status], description: &Description, made_from: &BTree
     }
 }
 
-/// The repositories of a list that reach none that `lacks` something, neither by bindings, nor as layers or for their roots.
+/// The repositories of a list that reach none that `lacks` something, neither by bindings, nor as layers or for their
+/// roots.
 pub fn complete(
     all: &[Status],
     description: &Description,

@@ -48,8 +48,8 @@ pub(crate) fn copy_tree(store: &Store, tree: &Hash, batch: &mut Batch<'_>) -> Re
     Ok(true)
 }
 
-/// Copies an object with all that is below it into the store, if a git repository of the build root has all of it. Returns
-/// whether one does.
+/// Copies an object with all that is below it into the store, if a git repository of the build root has all of it.
+/// Returns whether one does.
 ///
 /// # Errors
 /// The store cannot be written, or the repositories of the build root cannot be locked.
@@ -74,7 +74,8 @@ pub fn take_from_git(
     Ok(false)
 }
 
-/// Copies objects that the store lacks into it, each with all that is below it, if the git repository at a path has them.
+/// Copies objects that the store lacks into it, each with all that is below it, if the git repository at a path has
+/// them.
 ///
 /// # Errors
 /// There is no repository, or the store cannot be read or written.

@@ -112,7 +112,8 @@ impl Session<'_> {
         }
     }
 
-    /// The tree of a whole archive, which is in the store then; for a root that is absent, only if it is on this machine.
+    /// The tree of a whole archive, which is in the store then; for a root that is absent, only if it is on this
+    /// machine.
     fn unpacked(&self, archive: &Archive, wanted: &ContentRequest<'_>) -> Result<Option<Hash>, Problem> {
         let Archive { content, kind, .. } = archive;
         let mut tree = None;
@@ -389,7 +390,8 @@ fn id_of_files(files: &[NamedFile<'_>]) -> String {
     HashFunction::GitSha1.blob(json.finish().as_bytes()).to_hex()
 }
 
-/// A hash for the lock of an archive's tree, other than that for the archive itself, since one is taken within the other.
+/// A hash for the lock of an archive's tree, other than that for the archive itself, since one is taken within the
+/// other.
 fn other_of(id: &Hash) -> Hash {
     HashFunction::GitSha1.blob(id.as_bytes())
 }
@@ -399,8 +401,8 @@ pub(crate) fn own_key(bytes: &[u8]) -> String {
     Id::of(bytes).to_hex()
 }
 
-/// The error for a directory that a tree of a repository does not have. `from`: where the contents are from. `step`: what
-/// the reference does with the tree.
+/// The error for a directory that a tree of a repository does not have. `from`: where the contents are from. `step`:
+/// what the reference does with the tree.
 pub(crate) fn no_directory(
     repository: &Repository,
     tree: &Hash,

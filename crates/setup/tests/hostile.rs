@@ -101,7 +101,8 @@ fn changed_rc_files_and_locations_yield_errors() {
     }
 }
 
-/// The keys of taut's maps must not change from version to version without a reason: what they name would be made again.
+/// The keys of taut's maps must not change from version to version without a reason: what they name would be made
+/// again.
 #[test]
 fn the_identities_of_sources_are_stable() {
     let directory = tempfile::tempdir().unwrap();

@@ -19,7 +19,8 @@ use crate::{
 pub enum AddMode {
     /// The file stays as it is.
     Copy,
-    /// The same, of a source: where servers are attached, a small content is written to the store only when it is read here.
+    /// The same, of a source: where servers are attached, a small content is written to the store only when it is read
+    /// here.
     Later,
     /// The file may become the stored object itself: the caller guarantees that no process can write to it any more.
     Move,
@@ -49,8 +50,8 @@ impl Store {
         self.put_encoded(&self.encode_tree(entries)?, entries)
     }
 
-    /// Adds a directory by its bytes, as a git repository or a server has them, all entries of which have been added before.
-    /// They may be others than those that [`Store::put_tree`] writes: git has written modes in several ways.
+    /// Adds a directory by its bytes, as a git repository or a server has them, all entries of which have been added
+    /// before. They may be others than those that [`Store::put_tree`] writes: git has written modes in several ways.
     ///
     /// # Errors
     /// [`Error::Unusable`] if the bytes are not a directory; else as for [`Store::put_tree`].
@@ -226,8 +227,8 @@ impl Store {
     }
 
     /// Whether an object is present in this build root, or at an attached server. An object of the older generation is
-    /// brought into the youngest one, with everything it refers to. A file that was split stays in chunks until its content
-    /// is read.
+    /// brought into the youngest one, with everything it refers to. A file that was split stays in chunks until its
+    /// content is read.
     ///
     /// # Errors
     /// The build root cannot be read, or the object cannot be linked into the youngest generation.
@@ -295,8 +296,8 @@ impl Store {
         if self.is_here(hash, object_type)? { self.read(hash, object_type) } else { Ok(None) }
     }
 
-    /// Opens the content of a plain file, checked against its name, with its size; `None` if there is nothing, or only a
-    /// damaged one, which is removed.
+    /// Opens the content of a plain file, checked against its name, with its size; `None` if there is nothing, or only
+    /// a damaged one, which is removed.
     ///
     /// # Errors
     /// It cannot be read.
@@ -326,8 +327,8 @@ impl Store {
         self.each_piece(hash, object_type, |piece| Ok(to.write_all(piece)?))
     }
 
-    /// Passes on the content of a file piece by piece, and returns its size in bytes; `None` if there is nothing, or what was
-    /// passed on is damaged, and has been removed.
+    /// Passes on the content of a file piece by piece, and returns its size in bytes; `None` if there is nothing, or
+    /// what was passed on is damaged, and has been removed.
     pub(crate) fn each_piece(
         &self,
         hash: &Hash,
@@ -348,8 +349,8 @@ impl Store {
         let size = source.stat()?.size();
         let mut hasher = self.hash_function().blob_hasher(size);
         let mut buffer = vec![0; size.clamp(1, READ_AT_ONCE) as usize];
-        // Hashed while it is passed on, so that the content is read once. `last` is the length of the last piece: if it is
-        // all of the content, the buffer holds it and it can be cached.
+        // Hashed while it is passed on, so that the content is read once. `last` is the length of the last piece: if it
+        // is all of the content, the buffer holds it and it can be cached.
         let (mut rest, mut last) = (size, 0);
         while rest > 0 {
             match source.read_some(&mut buffer)? {

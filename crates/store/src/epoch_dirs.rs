@@ -72,8 +72,8 @@ impl Store {
         let name = match if_exists(mark.read_link())? {
             Some(name) => name,
             None => {
-                // This makes the directory of the generation as well, in which the link is created. `symlink` is atomic:
-                // of several processes one creates the link, and all read the same name back.
+                // This makes the directory of the generation as well, in which the link is created. `symlink` is
+                // atomic: of several processes one creates the link, and all read the same name back.
                 self.ephemeral()?;
                 // A link, not a file: creating one and giving it its content is one step.
                 match mark.symlink(&PathBuf::from(format!("epoch-{}", self.nonce()))) {

@@ -121,8 +121,8 @@ struct MissingObjects {
 type ServerRequest = Vec<(ObjectInfo, Digest, Arc<dyn Receiver>)>;
 
 impl Store {
-    /// Brings objects into the store itself, trees with all that is below them, from attached servers where it lacks them.
-    /// Nothing is asked if there is nothing to fetch. Returns how many bytes came.
+    /// Brings objects into the store itself, trees with all that is below them, from attached servers where it lacks
+    /// them. Nothing is asked if there is nothing to fetch. Returns how many bytes came.
     ///
     /// # Errors
     /// [`Error::Missing`] of an object that no server has any more; or a server does not answer.
@@ -340,9 +340,9 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Fetches contents, and returns how many bytes came, without those of contents of unknown size. What a server turns out
-    /// not to have is forgotten. Then everything else that was noted for that server is looked for, so that what was lost
-    /// together is made again together.
+    /// Fetches contents, and returns how many bytes came, without those of contents of unknown size. What a server
+    /// turns out not to have is forgotten. Then everything else that was noted for that server is looked for, so that
+    /// what was lost together is made again together.
     async fn ask(&self, servers: &ServerObjects, wanted: HashMap<usize, ServerRequest>) -> Result<u64> {
         let mut bytes = 0;
         for (number, wanted) in wanted {
@@ -421,8 +421,8 @@ impl Store {
         Ok(())
     }
 
-    /// Looks for all that is below some trees at a server, of which a tree is not proof; forgets what is not there, with the
-    /// trees above it. Brings the directories here.
+    /// Looks for all that is below some trees at a server, of which a tree is not proof; forgets what is not there,
+    /// with the trees above it. Brings the directories here.
     ///
     /// # Errors
     /// [`Error::Missing`] of a directory that is not there; or the server does not answer.

@@ -16,7 +16,8 @@ use crate::{
     temporary::PartialFile,
 };
 
-/// A content on its way into a store, under a temporary name until [`Incoming::finish`]; removed if it is dropped before.
+/// A content on its way into a store, under a temporary name until [`Incoming::finish`]; removed if it is dropped
+/// before.
 pub struct Incoming {
     store: Store,
     kind: Kind,

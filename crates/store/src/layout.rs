@@ -27,8 +27,8 @@ pub(crate) enum Kind {
 pub(crate) const KINDS: usize = 6;
 
 impl Kind {
-    // The names are those of the reference. In compatible mode a tree lies among the files, since its name is that of its
-    // bytes; it is a kind of its own here, too, since it is there only with all that is below it.
+    // The names are those of the reference. In compatible mode a tree lies among the files, since its name is that of
+    // its bytes; it is a kind of its own here, too, since it is there only with all that is below it.
     fn directory(self, function: HashFunction) -> &'static str {
         match (self, function) {
             (Kind::File, _) | (Kind::Tree, HashFunction::Sha256) => "casf",

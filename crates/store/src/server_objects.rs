@@ -1,12 +1,13 @@
 //! Objects that servers have, and this build root need not have: what is known of them, and trees of which something is
 //! elsewhere.
 //!
-//! An object that is noted for a server counts as present ([`Store::contains`]) without a question to the server. That is a
-//! claim and no proof: when it turns out wrong, because the server has collected the object, the note is removed and the
-//! object is lost like one of the build root. What is used in this process was checked in it ([`Store::is_checked`]).
+//! An object that is noted for a server counts as present ([`Store::contains`]) without a question to the server. That
+//! is a claim and no proof: when it turns out wrong, because the server has collected the object, the note is removed
+//! and the object is lost like one of the build root. What is used in this process was checked in it
+//! ([`Store::is_checked`]).
 //!
-//! A tree in the build root has everything below it there, too. So a tree with entries that only a server has is kept apart,
-//! as a file of its own; it counts as present as long as all its entries do.
+//! A tree in the build root has everything below it there, too. So a tree with entries that only a server has is kept
+//! apart, as a file of its own; it counts as present as long as all its entries do.
 //!
 //! Both are kept between calls in lists (`lists.rs`), under the name of the epoch, so that they are collected with the
 //! objects: for each server the objects that were noted, with their hash and size (0 if it is not known); and for each
@@ -33,8 +34,8 @@ use crate::{
     lists::{Key, Lists},
 };
 
-/// In front of the id of a server and the name of the epoch; and of the latter alone, for trees. The numbers are raised when
-/// lists get another meaning.
+/// In front of the id of a server and the name of the epoch; and of the latter alone, for trees. The numbers are raised
+/// when lists get another meaning.
 // A salt ends with a zero byte, which neither an id nor an epoch has, so no two of them make the same key.
 const OBJECTS_SALT: &str = "taut held 1\0";
 const TREES_SALT: &str = "taut trees 1\0";
@@ -366,8 +367,8 @@ impl Store {
         }
     }
 
-    /// Notes objects of an attached server. `is_checked`: that they were seen there, or put there, in this process; of a tree
-    /// with all that is below it.
+    /// Notes objects of an attached server. `is_checked`: that they were seen there, or put there, in this process; of
+    /// a tree with all that is below it.
     pub fn note_at_server(
         &self,
         server: usize,
@@ -409,8 +410,8 @@ impl Store {
     }
 
     /// Whether something below a directory that is here was lost by a server, and is nowhere else, in compatible mode.
-    // There, directories are kept in this build root while their files are at servers: so the directory alone says nothing.
-    // Only after a loss, since it looks at all that is below.
+    // There, directories are kept in this build root while their files are at servers: so the directory alone says
+    // nothing. Only after a loss, since it looks at all that is below.
     pub(crate) fn lacks_below(&self, tree: &Hash) -> Result<bool> {
         let Some(servers) = self.server_objects() else { return Ok(false) };
         // Copied, so that the lock is not held while directories are read.
@@ -469,8 +470,8 @@ impl Store {
             .is_some_and(|servers| servers.losses().incomplete.contains(&(server, key(tree))))
     }
 
-    /// What is lost is made again from now on: what a server has wrong then is not worth another try. Returns the server that
-    /// turned out not to have something since the last time, if one did.
+    /// What is lost is made again from now on: what a server has wrong then is not worth another try. Returns the
+    /// server that turned out not to have something since the last time, if one did.
     pub fn make_lost_again(&self) -> Option<&str> {
         let servers = self.server_objects()?;
         let mut losses = servers.losses();

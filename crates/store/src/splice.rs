@@ -144,9 +144,8 @@ impl Store {
         let mut ended = false;
         let mut at = 0;
         loop {
-            // At least `MAX_CHUNK_BYTES` have to be in the buffer, or all that is left, for a boundary not to depend on how
-            // the file is read.
-            // Four chunks of the largest size: the rest of the buffer is moved seldom.
+            // At least `MAX_CHUNK_BYTES` have to be in the buffer, or all that is left, for a boundary not to depend on
+            // how the file is read. Four chunks of the largest size: the rest of the buffer is moved seldom.
             if buffer.len() - at < MAX_CHUNK_BYTES && !ended {
                 buffer.drain(..at);
                 at = 0;

@@ -1,5 +1,5 @@
-//! The names that objects have in the standard protocol, which is SHA-256, where the store has git's. A store in compatible
-//! mode has these names itself: there they are computed, and nothing is kept.
+//! The names that objects have in the standard protocol, which is SHA-256, where the store has git's. A store in
+//! compatible mode has these names itself: there they are computed, and nothing is kept.
 //!
 //! They are kept in lists (`lists.rs`), under the name of the epoch: for each object its standard digest, of a tree
 //! that of its own `Directory` message. Parts of large blobs have names, too: that of the blob, `+`, and where the part

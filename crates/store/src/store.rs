@@ -237,8 +237,8 @@ impl Store {
 }
 
 fn nonce() -> String {
-    // The time distinguishes processes with one number, the counter stores that one process opens within one tick of the
-    // clock.
+    // The time distinguishes processes with one number, the counter stores that one process opens within one tick of
+    // the clock.
     static OPENED: AtomicU64 = AtomicU64::new(0);
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("{}-{:x}-{}", std::process::id(), since_epoch.as_nanos(), OPENED.fetch_add(1, Relaxed))

@@ -1,12 +1,12 @@
 //! The target-level cache: results of export targets by the hash of what determines them.
 //!
-//! An entry lies below a directory of its *shard*, which is named by the hash of a description of where actions run, and
-//! under its key. It is the text `[<hash>:<size>:f]`, which names a file of the CAS with the result as JSON. What that
-//! text refers to (objects, and other entries, which it *implies*) is known to the crate that writes it; here it is read
-//! by a function of the caller ([`ReadReferences`]). Key and description are files of the CAS, too.
+//! An entry lies below a directory of its *shard*, which is named by the hash of a description of where actions run,
+//! and under its key. It is the text `[<hash>:<size>:f]`, which names a file of the CAS with the result as JSON. What
+//! that text refers to (objects, and other entries, which it *implies*) is known to the crate that writes it; here it
+//! is read by a function of the caller ([`ReadReferences`]). Key and description are files of the CAS, too.
 //!
-//! An entry of the youngest generation is complete: what it refers to is brought there before it, when it is written and
-//! when it is found in the older generation.
+//! An entry of the youngest generation is complete: what it refers to is brought there before it, when it is written
+//! and when it is found in the older generation.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -69,8 +69,8 @@ impl TargetCache {
         TargetCache { store: store.clone(), description, shard, read, dirs: Default::default() }
     }
 
-    /// Looks an entry up. One that is only in the older generation is brought into the youngest, with all that it refers
-    /// to; if that is not complete, it is absent.
+    /// Looks an entry up. One that is only in the older generation is brought into the youngest, with all that it
+    /// refers to; if that is not complete, it is absent.
     ///
     /// # Errors
     /// The build root cannot be read, or the entry cannot be linked into the youngest generation.
@@ -130,8 +130,8 @@ impl TargetCache {
         Ok(value)
     }
 
-    /// Of an entry and the entries that it implies, removes those that cannot be read, or have a missing object. Returns
-    /// whether there was any.
+    /// Of an entry and the entries that it implies, removes those that cannot be read, or have a missing object.
+    /// Returns whether there was any.
     ///
     /// # Errors
     /// The build root cannot be read or written to.
@@ -246,8 +246,8 @@ impl TargetCache {
         Ok(true)
     }
 
-    /// Brings an entry and all that it refers to into the youngest generation, the entry last. Returns whether all of it
-    /// was there. Without recursion: how many entries imply each other is data.
+    /// Brings an entry and all that it refers to into the youngest generation, the entry last. Returns whether all of
+    /// it was there. Without recursion: how many entries imply each other is data.
     fn uplink(&self, key: &Hash) -> Result<bool> {
         enum LinkStep {
             Open(Hash),

@@ -1,8 +1,9 @@
-//! How directories are encoded: as git's tree objects, or, in compatible mode, as the `Directory` messages of the Remote
-//! Execution API.
+//! How directories are encoded: as git's tree objects, or, in compatible mode, as the `Directory` messages of the
+//! Remote Execution API.
 //!
-//! A message has the size of each entry and the target of each link, which the objects themselves say. So what is encoded
-//! has to be stored, and the targets of what is decoded are stored as contents of their own, as the reference does it.
+//! A message has the size of each entry and the target of each link, which the objects themselves say. So what is
+//! encoded has to be stored, and the targets of what is decoded are stored as contents of their own, as the reference
+//! does it.
 
 use std::collections::BTreeMap;
 
@@ -40,8 +41,8 @@ impl Store {
         }
     }
 
-    /// The entries of a directory by its bytes, which match its name; in compatible mode, targets of links are stored. The
-    /// inner error: the bytes are not a directory that can be used.
+    /// The entries of a directory by its bytes, which match its name; in compatible mode, targets of links are stored.
+    /// The inner error: the bytes are not a directory that can be used.
     pub(crate) fn decode_tree(
         &self,
         encoded: &[u8],

@@ -3,8 +3,8 @@
 //! for a source.
 //!
 //! Such a content counts as present. What reads objects of the store in any other way writes it first
-//! ([`Store::present`]), so nothing else has to know of it. If this process ends before, it is lost, as an object that was
-//! collected: the source is read again when it is wanted.
+//! ([`Store::present`]), so nothing else has to know of it. If this process ends before, it is lost, as an object that
+//! was collected: the source is read again when it is wanted.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,6 @@
-//! The target-level cache of a build root: entries are complete, and move up with all that they refer to. The texts here are
-//! simple ones, since the store does not know those of results: a line `o OBJECT` or `i KEY` for each reference.
+//! The target-level cache of a build root: entries are complete, and move up with all that they refer to. The texts
+//! here are simple ones, since the store does not know those of results: a line `o OBJECT` or `i KEY` for each
+//! reference.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{fs, os::unix::fs::symlink, path::PathBuf};

@@ -177,8 +177,8 @@ pub struct Diagnostic {
     pub reference: Option<String>,
     /// The location.
     pub location: Option<Location>,
-    /// What was probably meant, to be written in place of what the location means: the content of a string, or a JSON list
-    /// for a name of several words.
+    /// What was probably meant, to be written in place of what the location means: the content of a string, or a JSON
+    /// list for a name of several words.
     pub suggestion: Option<String>,
     /// What can be done about it.
     pub help: Vec<String>,
@@ -245,8 +245,8 @@ impl Diagnostic {
         self
     }
 
-    /// Marks the diagnostic of something that the reference evaluates only once, and that several dependents share: it is
-    /// shown for the first of them. `name` identifies it.
+    /// Marks the diagnostic of something that the reference evaluates only once, and that several dependents share: it
+    /// is shown for the first of them. `name` identifies it.
     #[must_use]
     pub fn once(mut self, name: &str) -> Diagnostic {
         if !self.is_own() {
@@ -288,7 +288,8 @@ impl Diagnostic {
         self
     }
 
-    /// The diagnostic of an error with what the reference says after it of another one, which is reported with this one.
+    /// The diagnostic of an error with what the reference says after it of another one, which is reported with this
+    /// one.
     #[must_use]
     pub fn before_messages_of(mut self, other: &Diagnostic) -> Diagnostic {
         if !self.is_own() && !other.is_own() {

@@ -96,8 +96,8 @@ pub struct Document {
 }
 
 impl Document {
-    /// Parses a whole file of strict JSON. `label` is its name in messages. A byte order mark is skipped and not part of
-    /// [`Document::text`].
+    /// Parses a whole file of strict JSON. `label` is its name in messages. A byte order mark is skipped and not part
+    /// of [`Document::text`].
     ///
     /// # Errors
     /// The first violation of JSON's grammar, invalid UTF-8, a lone surrogate, or a number that no
@@ -156,8 +156,8 @@ impl Document {
         node
     }
 
-    /// The span of the key of the value at a path; if the path leads to nothing, that of the innermost value that exists on the
-    /// way.
+    /// The span of the key of the value at a path; if the path leads to nothing, that of the innermost value that
+    /// exists on the way.
     pub(crate) fn nearest_key(&self, path: &JsonPath) -> Span {
         if let Some((PathStep::Key(key), outer)) = path.steps().split_last()
             && let Some(object) = self.at(&JsonPath::from_steps(outer))
@@ -310,7 +310,8 @@ impl<'d> Node<'d> {
         }
     }
 
-    /// The path from the root. The first one that leads through a large object sorts the children of the whole document.
+    /// The path from the root. The first one that leads through a large object sorts the children of the whole
+    /// document.
     pub fn path(self) -> JsonPath {
         let mut steps = Vec::new();
         let mut node = self.document.root();

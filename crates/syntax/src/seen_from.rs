@@ -7,8 +7,8 @@ pub fn seen_from(path: &str, directory: &str) -> String {
     };
     let (to, from) = (elements(path), elements(directory));
     let common = to.iter().zip(&from).take_while(|(a, b)| a == b).count();
-    // With nothing in common, `..` up to the root would only make the path longer. What is not absolute, as an option in
-    // place of a file, is shown as it is.
+    // With nothing in common, `..` up to the root would only make the path longer. What is not absolute, as an option
+    // in place of a file, is shown as it is.
     if !path.starts_with('/') || common == 0 {
         return path.to_owned();
     }

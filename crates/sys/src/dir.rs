@@ -79,7 +79,8 @@ impl Dir {
         Ok(Dir { fd, path: path.to_owned() })
     }
 
-    /// Adds to the error of opening a path of the user which component is not a directory, as far as that can be seen now.
+    /// Adds to the error of opening a path of the user which component is not a directory, as far as that can be seen
+    /// now.
     fn with_what_is_there(error: Error, path: &Path) -> Error {
         if !error.has_errno(&[Errno::NOTDIR]) {
             return error;

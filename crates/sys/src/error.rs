@@ -106,8 +106,8 @@ impl std::error::Error for Error {
     }
 }
 
-/// An error of the system in its words, without the number that the standard library adds: it says nothing that the words
-/// do not say.
+/// An error of the system in its words, without the number that the standard library adds: it says nothing that the
+/// words do not say.
 pub fn in_words(error: &io::Error) -> String {
     // The suffix is that of `Display` of `io::Error` in the standard library. Should that change, messages only get
     // longer.

@@ -28,9 +28,9 @@ const REMOTE_MARGIN_NANOS: i128 = 300 * 1_000_000_000;
 /// not date the file.
 const MAX_DIRTY_AGE_NANOS: i128 = 60 * 1_000_000_000;
 
-/// The age of its last change from which on what `stat` says of a file in a directory is conclusive, however it was read: the
-/// clock of the file system has ticked, and no page is dirty. Where pages are written back before a file is read, that
-/// is so earlier ([`Evidence::of_reading`]).
+/// The age of its last change from which on what `stat` says of a file in a directory is conclusive, however it was
+/// read: the clock of the file system has ticked, and no page is dirty. Where pages are written back before a file is
+/// read, that is so earlier ([`Evidence::of_reading`]).
 pub fn settled_age(directory: &Dir) -> Duration {
     let nanos = if directory.is_remote() { REMOTE_MARGIN_NANOS } else { MAX_DIRTY_AGE_NANOS };
     Duration::from_nanos(nanos as u64)

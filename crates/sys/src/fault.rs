@@ -3,14 +3,14 @@
 //! Off by default, at the price of one relaxed load per call. Switched on either by [`fail_nth`] or, for whole
 //! processes, by the environment variable `TAUT_TEST_FAULT=N:ERRNO`, which makes the N-th call of [`crate::At`],
 //! [`crate::Dir`] and [`crate::File`] (counted from 1) fail with that error number, or
-//! `TAUT_TEST_FAULT=OPERATION@PART:ERRNO`, which does so to all calls of an operation (with `-` for blanks) at paths that
-//! contain a text. In place of the number, `panic` has the thread panic there, and `change` has a byte appended to the
-//! file at that path before each call, as another program does that writes at the wrong moment. A number in parentheses
-//! behind it is how many such calls pass before the first that does not: `open@/in:2(1)`. Several faults are separated by
-//! commas.
+//! `TAUT_TEST_FAULT=OPERATION@PART:ERRNO`, which does so to all calls of an operation (with `-` for blanks) at paths
+//! that contain a text. In place of the number, `panic` has the thread panic there, and `change` has a byte appended to
+//! the file at that path before each call, as another program does that writes at the wrong moment. A number in
+//! parentheses behind it is how many such calls pass before the first that does not: `open@/in:2(1)`. Several faults
+//! are separated by commas.
 //!
-//! What is not a call of the file layer, as the start of a process or a thread, has a [`point`] of its own for this, which
-//! is neither counted nor logged.
+//! What is not a call of the file layer, as the start of a process or a thread, has a [`point`] of its own for this,
+//! which is neither counted nor logged.
 //!
 //! `TAUT_TEST_LIMIT=NAME:N` sets a [`limit`] that only large data or long waits reach; several are separated by commas.
 //! `TAUT_TEST_SALT=TEXT` makes a process one of another kind of machine, or of another version ([`salt`]).
@@ -157,7 +157,8 @@ fn fail_there(op: &str, path: &Path) -> io::Result<()> {
     }
 }
 
-/// A limit of the program, which only large data or long waits reach: the usual one, or what `TAUT_TEST_LIMIT` has for it.
+/// A limit of the program, which only large data or long waits reach: the usual one, or what `TAUT_TEST_LIMIT` has for
+/// it.
 pub fn limit(name: &str, usual: u64) -> u64 {
     let Ok(text) = std::env::var("TAUT_TEST_LIMIT") else { return usual };
     let of_name = |part: &str| part.strip_prefix(name)?.strip_prefix(':')?.parse().ok();

@@ -54,8 +54,8 @@ impl std::ops::Deref for CachedDir {
 
 impl Drop for CachedDir {
     fn drop(&mut self) {
-        // The descriptor is closed after this, so for a moment there may be a few more than the limit, which has room for
-        // that.
+        // The descriptor is closed after this, so for a moment there may be a few more than the limit, which has room
+        // for that.
         CACHED_DIRS.fetch_sub(1, Relaxed);
     }
 }

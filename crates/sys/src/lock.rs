@@ -57,8 +57,8 @@ impl Lock {
         }
     }
 
-    /// Whether the file at a place is the one that is locked. Another process may have removed or replaced it between its
-    /// opening and the lock; then the lock excludes nothing.
+    /// Whether the file at a place is the one that is locked. Another process may have removed or replaced it between
+    /// its opening and the lock; then the lock excludes nothing.
     ///
     /// # Errors
     /// The place cannot be looked at.

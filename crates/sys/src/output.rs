@@ -94,7 +94,8 @@ fn nameless_file(directory: &Dir) -> rustix::io::Result<OwnedFd> {
     let mode = Mode::from_bits_truncate(MODE);
     let flags = OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
     match openat(directory.as_fd(), ".", flags | OFlags::TMPFILE, mode) {
-        // The file system does not support such files, or the kernel takes the flag for `O_DIRECTORY` (open(2), ERRORS).
+        // The file system does not support such files, or the kernel takes the flag for `O_DIRECTORY` (open(2),
+        // ERRORS).
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
         other => return other,
     }

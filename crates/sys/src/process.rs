@@ -23,8 +23,8 @@
 //!
 //! Rejected: a thread per process that waits (a hundred idle threads); pid namespaces (not allowed everywhere; they
 //! come with the sandbox); `PR_SET_PDEATHSIG` per process (lost by any descendant, and `posix_spawn` cannot set it);
-//! one helper that runs everything (leftovers of two actions cannot be distinguished, so neither result could count before
-//! both have ended).
+//! one helper that runs everything (leftovers of two actions cannot be distinguished, so neither result could count
+//! before both have ended).
 //!
 //! The only unsafe code is in `raw`.
 

@@ -1,5 +1,5 @@
-//! Work on a thread of its own, which is done all the same where no thread can be had: limits of users and of containers
-//! are reached at any moment, and `std::thread::spawn` panics then.
+//! Work on a thread of its own, which is done all the same where no thread can be had: limits of users and of
+//! containers are reached at any moment, and `std::thread::spawn` panics then.
 
 use std::{
     io,

@@ -525,8 +525,8 @@ impl Watch {
         let Some(inotify) = &self.inotify else { return Ok(()) };
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut reader = inotify::Reader::new(inotify, &mut buffer);
-        // Handled after all events were read: the maps must not change while `paths` borrows from them. `moved` are paths that
-        // may no longer lead to the inode that is watched for them.
+        // Handled after all events were read: the maps must not change while `paths` borrows from them. `moved` are
+        // paths that may no longer lead to the inode that is watched for them.
         let (mut moved, mut ended): (BTreeSet<PathBuf>, Vec<PathBuf>) = Default::default();
         loop {
             let directories = Path::new("directories");

@@ -12,7 +12,8 @@ use crate::{GitRepository, Workspace};
 /// `{"files": {PATH: {"json": …} | {"text": "…"} | {"exec": "…"} | {"link": "…"}},
 ///   "config": {…}, "target": [WORD, …]}`, and maybe `"base"`, a configuration below the other, `"repositories"`, a
 /// repository configuration, and `"trees": {NAME: {PATH: …}}`, git trees with files as above, which roots of the
-/// configuration name in place of an id: `["git tree", NAME]`, or `["git tree", NAME, null]` for one without a repository.
+/// configuration name in place of an id: `["git tree", NAME]`, or `["git tree", NAME, null]` for one without a
+/// repository.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case(pub Value);
 

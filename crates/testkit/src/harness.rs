@@ -1,8 +1,8 @@
 //! A harness for tests whose binary is also something else, such as the process helper, which has to be alone in its
 //! process: `harness = false`, and a list of tests.
 
-/// Runs the tests whose names contain one of the words of the command line, or all, one after the other; returns the exit
-/// code. The last line has the form of that of the usual harness, which tools read.
+/// Runs the tests whose names contain one of the words of the command line, or all, one after the other; returns the
+/// exit code. The last line has the form of that of the usual harness, which tools read.
 #[must_use]
 pub fn run_tests<'t>(tests: impl IntoIterator<Item = &'t (&'t str, fn())>) -> i32 {
     // The usual options, as `--nocapture`, mean nothing here.

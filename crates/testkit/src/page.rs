@@ -9,8 +9,8 @@ pub struct PageSection {
     pub commands: Vec<Vec<String>>,
 }
 
-/// The sections below a heading of the second level that have commands of a program: indented lines that begin with its name.
-/// Words are separated by blanks; nothing is quoted.
+/// The sections below a heading of the second level that have commands of a program: indented lines that begin with its
+/// name. Words are separated by blanks; nothing is quoted.
 ///
 /// # Panics
 /// There is no such heading.

@@ -1,4 +1,5 @@
-//! A proxy between a client and any server, with faults of the network by a seed: it passes bytes and knows no protocol.
+//! A proxy between a client and any server, with faults of the network by a seed: it passes bytes and knows no
+//! protocol.
 //!
 //! The same seed and the same order of connections have the same faults, each at the same byte. What TCP guarantees the
 //! proxy breaks only on request ([`Proxy::damaging`]): that is for encrypted connections, whose ends notice it.
@@ -197,8 +198,8 @@ impl Drop for Proxy {
     }
 }
 
-/// The random numbers of a connection; which way has the fault, and after how many bytes: as often among the first 64 as in
-/// the fourth megabyte.
+/// The random numbers of a connection; which way has the fault, and after how many bytes: as often among the first 64
+/// as in the fourth megabyte.
 fn begin(seed: u64, number: u64) -> (Rng, Direction, u64) {
     // Each seed has 2^32 streams of its own: the second connection of seed 0 is not the first of seed 1.
     let mut rng = Rng::new(seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
@@ -370,8 +371,8 @@ mod tests {
         address
     }
 
-    /// What comes back of a text; `None` if nothing comes for some time, which no busy machine reaches, and is short where
-    /// a halt is waited for.
+    /// What comes back of a text; `None` if nothing comes for some time, which no busy machine reaches, and is short
+    /// where a halt is waited for.
     fn through(proxy: &Proxy, text: &[u8], longest: Duration) -> Option<Vec<u8>> {
         let mut stream = TcpStream::connect(proxy.address).unwrap();
         stream.set_read_timeout(Some(longest)).unwrap();

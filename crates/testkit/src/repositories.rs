@@ -1,7 +1,7 @@
 //! Random graphs of repositories: roots of all kinds, in layers, with bindings that form cycles.
 //!
-//! Targets that roots are computed from are named `e…`, and no other target depends on them: what a target-level cache has
-//! of them differs from call to call.
+//! Targets that roots are computed from are named `e…`, and no other target depends on them: what a target-level cache
+//! has of them differs from call to call.
 
 use serde_json::{Map, Value, json};
 

@@ -16,8 +16,8 @@ pub use first_steps::{FirstSteps, first_steps};
 pub use screen::Screen;
 pub use theme::{THEMES, Theme, assert_readable};
 
-/// A pseudo-terminal of a size. Of its two ends, what is written to the second is read from the first; that ends when all
-/// copies of the second are closed.
+/// A pseudo-terminal of a size. Of its two ends, what is written to the second is read from the first; that ends when
+/// all copies of the second are closed.
 ///
 /// # Errors
 ///

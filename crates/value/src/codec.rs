@@ -1,9 +1,9 @@
 //! The encoding of values, for files that outlive the process (docs/store.md, Values).
 //!
-//! What is shared stays shared: a list, map, result or node is written at its first occurrence and referred to by number
-//! afterwards, and so are texts and the ids of definitions. So a graph whose unfolding is exponential is as small here as
-//! in memory. Only taut reads the encoding, and only the same version of taut: the files that contain it have the version
-//! in their names.
+//! What is shared stays shared: a list, map, result or node is written at its first occurrence and referred to by
+//! number afterwards, and so are texts and the ids of definitions. So a graph whose unfolding is exponential is as
+//! small here as in memory. Only taut reads the encoding, and only the same version of taut: the files that contain it
+//! have the version in their names.
 
 mod decode;
 mod encode;

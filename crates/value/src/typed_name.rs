@@ -1,5 +1,5 @@
-//! Names of targets as people type and read them: `src:lua`, `:lua` in the root module, `@repository//src:lua`; in single
-//! quotes where a shell would take a character for something else.
+//! Names of targets as people type and read them: `src:lua`, `:lua` in the root module, `@repository//src:lua`; in
+//! single quotes where a shell would take a character for something else.
 //!
 //! In files, dumps and logs a name is JSON ([`EntityName::to_json`]). Messages that are composed below the terminal
 //! have it in them, too; [`names_as_typed`] replaces it there, so that the texts for programs stay as they are.
@@ -12,8 +12,8 @@ use crate::{EntityName, Map, NamedTarget, ReferenceType, Value, escape_into};
 // 48 bits: hardly ever ambiguous in a build, and short enough for a line.
 pub const ID_PREFIX_DIGITS: usize = 12;
 
-/// A name as one types it in a shell: `module:name`, `:name` in the root module, `@repository//module:name` outside of the
-/// main repository. Explicit references have the kind in front, and the path in place of the colon: `file src/a.c`.
+/// A name as one types it in a shell: `module:name`, `:name` in the root module, `@repository//module:name` outside of
+/// the main repository. Explicit references have the kind in front, and the path in place of the colon: `file src/a.c`.
 /// Anonymous targets have no place; the beginning of the node's id represents them.
 pub fn as_typed(name: &EntityName) -> String {
     match name {
@@ -35,8 +35,8 @@ pub fn configured_as_typed(name: &EntityName, configuration: &Map) -> String {
     if set.is_empty() { name } else { format!("{name} {}", set.to_label()) }
 }
 
-/// A text in which names of targets as JSON, configured or not, are replaced by what one types, where `main` is the main
-/// repository.
+/// A text in which names of targets as JSON, configured or not, are replaced by what one types, where `main` is the
+/// main repository.
 pub fn names_as_typed<'t>(text: &'t str, main: &str) -> Cow<'t, str> {
     let mut out = String::new();
     let mut done = 0;

@@ -213,8 +213,8 @@ impl Value {
         writer.finish()
     }
 
-    /// JSON text of at most `limit` bytes: of a longer one, only so many upper levels as fit, at least one, with `*` for
-    /// what is below them.
+    /// JSON text of at most `limit` bytes: of a longer one, only so many upper levels as fit, at least one, with `*`
+    /// for what is below them.
     pub fn to_json_abbreviated(&self, limit: usize) -> String {
         let mut shown = self.to_json_beyond(limit);
         if shown.len() > limit {

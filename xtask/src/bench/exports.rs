@@ -1,9 +1,9 @@
 //! `cargo xtask bench exports`: the cost of building a project whose dependencies, each an export target of a pinned
 //! repository, are all in the target-level cache, compared with `just`.
 //!
-//! Three situations: nothing changed; a file of the main repository changed, so its targets are analysed again; and nothing
-//! that earlier calls recorded is used (`--no-trace`), so all entries are read. Runs are interleaved and medians compared.
-//! The bar is the goal of the project for processor time, as a part of that of `just`.
+//! Three situations: nothing changed; a file of the main repository changed, so its targets are analysed again; and
+//! nothing that earlier calls recorded is used (`--no-trace`), so all entries are read. Runs are interleaved and
+//! medians compared. The bar is the goal of the project for processor time, as a part of that of `just`.
 
 use super::median;
 use crate::cargo;

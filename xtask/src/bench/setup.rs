@@ -1,9 +1,9 @@
 //! `cargo xtask bench setup`: the cost of setting up repositories, compared with `just-mr`.
 //!
-//! Two situations: the first set-up of archives and of a git repository with many files, each run in a new build root; and the
-//! same again, when everything is there. The git repository is reached by a mirror, since one that is named by its path is
-//! used where it is. Runs are interleaved and medians compared. The bar is the goal of the project for processor time, as
-//! a part of that of `just-mr`.
+//! Two situations: the first set-up of archives and of a git repository with many files, each run in a new build root;
+//! and the same again, when everything is there. The git repository is reached by a mirror, since one that is named by
+//! its path is used where it is. Runs are interleaved and medians compared. The bar is the goal of the project for
+//! processor time, as a part of that of `just-mr`.
 
 use super::median;
 use crate::cargo;

@@ -111,7 +111,8 @@ impl Scripts {
             let link = place.join("tools").join(name);
             fs::create_dir_all(place.join("tools"))?;
             symlink(program, &link)?;
-            // A program knows by which name it was called. Servers are the reference's: what is tested is what calls them.
+            // A program knows by which name it was called. Servers are the reference's: what is tested is what calls
+            // them.
             let servers = server.filter(|_| name == "just").map(|server| {
                 format!("case \"$1\" in execute|serve) exec '{}' \"$@\";; esac\n", server.display())
             });

@@ -20,8 +20,8 @@ fn missing(scope: &Scope<'_>, rule: &str) -> Fail {
     fail(problem.reference(reference).help(help))
 }
 
-/// A failure of a target as the reference reports it: in a configuration with other variables than the flexible ones, it
-/// asks for the target in one without them first.
+/// A failure of a target as the reference reports it: in a configuration with other variables than the flexible ones,
+/// it asks for the target in one without them first.
 fn pruned_first(scope: &Scope<'_>, failure: Fail) -> Fail {
     let Ok(flexible) = scope.literal_strings("flexible_config") else { return failure };
     // If the fields are wrong, there is no second task, and the step that it would add to the message is added here.

@@ -1,5 +1,5 @@
-//! Actions of the last builds, as messages name them: `%` and the beginning of the id. The newest event logs of the workspace
-//! have them; no store is opened.
+//! Actions of the last builds, as messages name them: `%` and the beginning of the id. The newest event logs of the
+//! workspace have them; no store is opened.
 
 use std::{
     collections::BTreeMap,
@@ -28,8 +28,8 @@ pub(super) fn candidates(cwd: &Path, values: &BTreeMap<&str, String>) -> Vec<Can
     let mut logs = logs(&build_root.join("taut"));
     // The names begin with the time.
     logs.sort_by(|a, b| b.file_name().cmp(&a.file_name()));
-    // Where repositories are described, their identity is known only after a set-up; then a log is of this workspace if it
-    // names a file of it that was read.
+    // Where repositories are described, their identity is known only after a set-up; then a log is of this workspace if
+    // it names a file of it that was read.
     let identity = identity(cwd, values);
     // Found as text, without parsing: a log may have a line for each of thousands of actions.
     let mark = format!("\"path\":{}", taut_value::Value::string(format!("{}/", root.display())).to_json());

@@ -7,8 +7,8 @@ use super::{
     words::{Offer, Otherwise, offer},
 };
 
-/// The answer for a line up to the cursor: the options of `compopt`, then candidates, one a line. `breaks`: the value of
-/// `COMP_WORDBREAKS`.
+/// The answer for a line up to the cursor: the options of `compopt`, then candidates, one a line. `breaks`: the value
+/// of `COMP_WORDBREAKS`.
 pub fn answer(line: &str, breaks: &str, cwd: &Path) -> String {
     let Some((current, before)) =
         split(line).split_last().map(|(last, before)| (last.clone(), before.to_vec()))

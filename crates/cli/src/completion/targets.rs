@@ -12,7 +12,8 @@ use taut_value::path::{join, normal_path};
 
 use super::{Candidate, repositories::Description};
 
-/// What a word may become in a call in a directory, with the values of its options; and some that does not begin like it.
+/// What a word may become in a call in a directory, with the values of its options; and some that does not begin like
+/// it.
 pub(super) fn candidates(word: &str, cwd: &Path, values: &BTreeMap<&str, String>) -> Vec<Candidate> {
     let Some(word) = word.strip_prefix('@') else {
         return NameContext::of(cwd, values).map(|place| place.candidates(word)).unwrap_or_default();

@@ -180,8 +180,8 @@ fn options(command: &Command, current: &str) -> Vec<Candidate> {
         .collect()
 }
 
-/// The values of an option or argument, of which `begun` is there, behind `lead` in the same word. `given`: the values of
-/// other options.
+/// The values of an option or argument, of which `begun` is there, behind `lead` in the same word. `given`: the values
+/// of other options.
 fn value(arg: &Arg, lead: &str, begun: &str, cwd: &Path, given: &BTreeMap<&str, String>) -> Offer {
     if !takes_value(arg) {
         return Offer::by_shell(Otherwise::Nothing);

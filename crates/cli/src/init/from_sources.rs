@@ -1,7 +1,7 @@
 //! `init --from-sources`: writes a targets file for the sources of a directory.
 //!
-//! Nothing that exists is overwritten. What is proposed is printed with what could not be decided, so that the rest can be done
-//! by hand.
+//! Nothing that exists is overwritten. What is proposed is printed with what could not be decided, so that the rest can
+//! be done by hand.
 
 use std::{cell::Cell, path::Path};
 

@@ -58,9 +58,9 @@ impl Escapes {
     }
 }
 
-/// Whether an escape code has come to its end: `ESC [` with parameters up to a letter or the like, `ESC ]` with text up to a
-/// bell or `ESC \`, `ESC` with one character otherwise. One that gets too long ends, too: it must not swallow the rest of
-/// the output, nor be held without end.
+/// Whether an escape code has come to its end: `ESC [` with parameters up to a letter or the like, `ESC ]` with text up
+/// to a bell or `ESC \`, `ESC` with one character otherwise. One that gets too long ends, too: it must not swallow the
+/// rest of the output, nor be held without end.
 fn is_complete(code: &str) -> bool {
     const MAX_CODE_BYTES: usize = 4096;
     let last = code.chars().last().unwrap_or_default();

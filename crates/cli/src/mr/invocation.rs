@@ -118,8 +118,8 @@ fn utc(time: u64) -> String {
     format!("{}-{}", moment.date(), moment.time())
 }
 
-/// A number that no other call has, in the form of a UUID of version 4 (RFC 9562). Its bits are a hash of the time, of the
-/// number of the process and of a random seed of the standard library.
+/// A number that no other call has, in the form of a UUID of version 4 (RFC 9562). Its bits are a hash of the time, of
+/// the number of the process and of a random seed of the standard library.
 fn unique(nanos: u128) -> String {
     use std::hash::{BuildHasher as _, RandomState};
     let random = RandomState::new();

@@ -97,8 +97,8 @@ pub(crate) fn words(
     Ok(words.0)
 }
 
-/// The name by which the build tool is called. This binary acts by its name, and an rc file leads to it through links whose
-/// names are lost: for `just-mr` it is `just`, whatever its file is called.
+/// The name by which the build tool is called. This binary acts by its name, and an rc file leads to it through links
+/// whose names are lost: for `just-mr` it is `just`, whatever its file is called.
 fn name_of(program: &Path) -> OsString {
     let own = std::env::current_exe().ok().and_then(|own| taut_sys::canonical(&own).ok());
     // A plain name is searched in PATH, and stays what the user wrote.

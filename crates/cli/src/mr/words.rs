@@ -1,8 +1,8 @@
 //! From the words of a call of `just-mr` to its options and its subcommand, as the reference's parser reads them.
 //!
-//! Options come before the subcommand. The words behind a subcommand of the build tool are its own, whatever they are, up
-//! to a `--`: what follows that is read as if it were in front. That is how the reference's parser reads them, so a script
-//! that works with one works with the other.
+//! Options come before the subcommand. The words behind a subcommand of the build tool are its own, whatever they are,
+//! up to a `--`: what follows that is read as if it were in front. That is how the reference's parser reads them, so a
+//! script that works with one works with the other.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -215,7 +215,8 @@ pub struct Rebuild {
 #[command(next_help_heading = "Tests")]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Test {
-    /// Only tests whose names contain this text, or match it if it has * or ?: as TARGET, or as MODULE:TARGET (accumulates)
+    /// Only tests whose names contain this text, or match it if it has * or ?: as TARGET, or as MODULE:TARGET
+    /// (accumulates)
     #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
     pub filter: Vec<String>,
     /// Run each test this number of times, without the cache; it passes if all runs pass

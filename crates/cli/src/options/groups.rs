@@ -157,8 +157,8 @@ pub struct Analysis {
     /// How many bytes of a value to show in messages; default 320
     #[arg(long, value_name = "NUM", value_parser = number::<usize>)]
     pub expression_log_limit: Option<usize>,
-    /// Use the inputs of an action of the target instead of the target: %ID (at least 6 digits), #NUMBER, or ID or NUMBER
-    /// without the mark
+    /// Use the inputs of an action of the target instead of the target: %ID (at least 6 digits), #NUMBER, or ID or
+    /// NUMBER without the mark
     #[arg(long, value_name = "ACTION")]
     pub request_action_input: Option<String>,
     /// Root for target files of the main repository
@@ -183,9 +183,9 @@ pub struct Analysis {
     #[arg(long, value_name = "PATH")]
     pub serve_errors_log: Option<PathBuf>,
     /// Targets, each as MODULE:TARGET, :TARGET (root module), TARGET (of the current module),
-    /// @REPOSITORY//MODULE:TARGET, the path of a source, or a pattern: ... (all), MODULE/... (all below), ./... (all below
-    /// the current module); or the parts of any one target name: MODULE TARGET, @ REPOSITORY MODULE TARGET, FILE . NAME;
-    /// default: the target "default" of the current module, else all of the workspace
+    /// @REPOSITORY//MODULE:TARGET, the path of a source, or a pattern: ... (all), MODULE/... (all below), ./... (all
+    /// below the current module); or the parts of any one target name: MODULE TARGET, @ REPOSITORY MODULE TARGET, FILE
+    /// . NAME; default: the target "default" of the current module, else all of the workspace
     #[arg(value_name = "TARGET", help_heading = "Arguments")]
     pub target: Vec<String>,
     /// Whether a target may be named by one word like `module:target`.
@@ -293,7 +293,8 @@ pub struct Execution {
     /// Property of the executing platform (accumulates)
     #[arg(long, value_name = "KEY:VAL", action = ArgAction::Append)]
     pub remote_execution_property: Vec<String>,
-    /// Cache that is shared with other builds: grpc://HOST:PORT, grpcs://HOST:PORT (encrypted) or HOST:PORT; actions run here
+    /// Cache that is shared with other builds: grpc://HOST:PORT, grpcs://HOST:PORT (encrypted) or HOST:PORT; actions
+    /// run here
     #[arg(long, value_name = "ADDRESS")]
     pub remote_cache: Option<String>,
     /// Also store results of actions in the remote cache

@@ -1,7 +1,7 @@
 //! The command line as people look it up: headings, and below them words with what they mean.
 //!
-//! Help in a terminal ([`super::help`]) and manual pages (`crate::man`) are two forms of this. Both come from the definition
-//! that words are parsed by, so they cannot differ from what is accepted.
+//! Help in a terminal ([`super::help`]) and manual pages (`crate::man`) are two forms of this. Both come from the
+//! definition that words are parsed by, so they cannot differ from what is accepted.
 
 use clap::{Arg, Command};
 

@@ -162,7 +162,8 @@ impl CommandLine {
     }
 }
 
-/// The command line with this subcommand alone, since building the parser of all subcommands takes longer than many calls.
+/// The command line with this subcommand alone, since building the parser of all subcommands takes longer than many
+/// calls.
 fn alone(word: &OsStr) -> Option<clap::Command> {
     let augment: fn(clap::Command) -> clap::Command = match word.to_str()? {
         "analyse" => Analyse::augment_args,
@@ -298,8 +299,8 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
     })
 }
 
-/// An option that the reference does not have is unreachable under its name: it is renamed to what cannot be typed, so that
-/// the parser knows no such option.
+/// An option that the reference does not have is unreachable under its name: it is renamed to what cannot be typed, so
+/// that the parser knows no such option.
 fn without_own(subcommand: &str, arg: clap::Arg) -> clap::Arg {
     let id = arg.get_id().as_str();
     let is_unlisted = || NOT_OF_REFERENCE.iter().any(|(name, ids)| *name == subcommand && ids.contains(&id));
@@ -335,8 +336,8 @@ fn or_here(path: OsString) -> PathBuf {
 }
 
 impl NoCommand {
-    /// What is wrong in the words of the reference. `unexpected`: the words that the subcommand has no use for, if the first
-    /// word is a subcommand.
+    /// What is wrong in the words of the reference. `unexpected`: the words that the subcommand has no use for, if the
+    /// first word is a subcommand.
     fn of_reference(error: clap::Error, unexpected: Option<&[String]>) -> NoCommand {
         let context = |kind| match error.get(kind) {
             Some(ContextValue::String(text)) => Some(text.clone()),

@@ -1,11 +1,12 @@
 //! Options of a group that a subcommand cannot use are refused: no option is ignored silently.
 //!
-//! The subcommands that the reference has accept all options that they accept there, used or not, since wrappers pass the
-//! same options to all of them.
+//! The subcommands that the reference has accept all options that they accept there, used or not, since wrappers pass
+//! the same options to all of them.
 
 use clap::{ArgMatches, parser::ValueSource};
 
-/// Options about what a build delivers, and about where it ends, which commands that build for a purpose of their own decide.
+/// Options about what a build delivers, and about where it ends, which commands that build for a purpose of their own
+/// decide.
 const ABOUT_RESULTS: [&str; 11] = [
     "check_traces",
     "request_action_input",

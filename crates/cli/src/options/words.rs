@@ -34,7 +34,8 @@ impl std::fmt::Display for NotNormal {
 }
 
 /// The words of a call in a form that means the same to clap: `--flag=true` is `--flag`, `-X=value` has the value
-/// `=value`, `--option= value` is `--option value`, and names after `--` are names, but not if there were names before it.
+/// `=value`, `--option= value` is `--option value`, and names after `--` are names, but not if there were names before
+/// it.
 ///
 /// # Errors
 ///
@@ -140,7 +141,8 @@ fn short_options<'w>(
 }
 
 /// The words of a call, in the form of [`normalized`], that the subcommand has no use for, as the reference finds them:
-/// options that it does not have, with their values if these are part of the word, and names beyond those that it takes.
+/// options that it does not have, with their values if these are part of the word, and names beyond those that it
+/// takes.
 pub(super) fn unexpected(words: &[OsString], command: &Command) -> Vec<String> {
     let mut unexpected = Vec::new();
     // One for each argument without a dash, unless it is a list.

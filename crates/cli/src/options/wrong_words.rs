@@ -1,5 +1,5 @@
-//! The errors of a command line under the name `taut`, in the form of all other messages: what is wrong, what was probably
-//! meant, and which call shows what there is.
+//! The errors of a command line under the name `taut`, in the form of all other messages: what is wrong, what was
+//! probably meant, and which call shows what there is.
 
 use std::{collections::BTreeMap, error::Error as _, ffi::OsString};
 

@@ -6,8 +6,8 @@ use taut_setup::{Anchors, weakly_canonical};
 
 use crate::settings::USUAL_LAUNCHER;
 
-/// Where archives are looked for: the directories of rc files or the usual one, then those of the command line. They are
-/// added, not put in place of them: the order is the reference's.
+/// Where archives are looked for: the directories of rc files or the usual one, then those of the command line. They
+/// are added, not put in place of them: the order is the reference's.
 pub(crate) fn distdirs(
     of_rc: Vec<PathBuf>,
     given: impl IntoIterator<Item = PathBuf>,

@@ -1,6 +1,7 @@
 //! The repositories of the build root that this process reads: while it does, they are locked against collection.
 //!
-//! Roots are read at any time of a call, by several threads, so the lock belongs to the process and not to what opened it.
+//! Roots are read at any time of a call, by several threads, so the lock belongs to the process and not to what opened
+//! it.
 
 use std::{
     path::Path,

@@ -1,9 +1,9 @@
-//! Which roots that are made from other repositories are there already, for the list of repositories: those that a build would
-//! not make again.
+//! Which roots that are made from other repositories are there already, for the list of repositories: those that a
+//! build would not make again.
 //!
-//! Whether one is known depends on the contents of what it is made from, and on how its actions would be executed. So it is
-//! asked for as a build asks, in a computer of roots that computes nothing. Only repositories that need no set-up are looked
-//! at, so nothing is fetched for a list.
+//! Whether one is known depends on the contents of what it is made from, and on how its actions would be executed. So
+//! it is asked for as a build asks, in a computer of roots that computes nothing. Only repositories that need no set-up
+//! are looked at, so nothing is fetched for a list.
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 

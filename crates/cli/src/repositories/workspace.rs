@@ -1,7 +1,7 @@
 //! The repositories of a call under the name `taut`: a description is found and set up without being asked for.
 //!
-//! The file of `-C`, or the one that is found, may be a description of repositories (`repos.json` as for `just-mr`) or a
-//! ready configuration; its content decides. A description is set up before anything else, and the configuration that
+//! The file of `-C`, or the one that is found, may be a description of repositories (`repos.json` as for `just-mr`) or
+//! a ready configuration; its content decides. A description is set up before anything else, and the configuration that
 //! comes out is read like any other.
 
 use std::{
@@ -65,8 +65,8 @@ fn has_usual_rc() -> bool {
     *IS_THERE.get_or_init(|| RcFiles::usual_exists(&super::home()))
 }
 
-/// The configuration of the repositories of a call. If there is a description, it is set up. `verifies`: something of the
-/// roots was found to be lost, so what is there is looked at, too.
+/// The configuration of the repositories of a call. If there is a description, it is set up. `verifies`: something of
+/// the roots was found to be lost, so what is there is looked at, too.
 ///
 /// # Errors
 /// The description is wrong, or something could not be had. Of several errors all but the last one have been reported.

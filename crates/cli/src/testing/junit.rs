@@ -1,7 +1,7 @@
 //! `--junit`: the results as XML in the form of JUnit's Ant task, which CI systems read.
 //!
-//! One suite for each module; a test is a case with its time in seconds. Elements and attributes are those that Jenkins,
-//! GitLab and GitHub's actions know: `testsuites`, `testsuite`, `testcase`, `failure`, `error`, `system-out`,
+//! One suite for each module; a test is a case with its time in seconds. Elements and attributes are those that
+//! Jenkins, GitLab and GitHub's actions know: `testsuites`, `testsuite`, `testcase`, `failure`, `error`, `system-out`,
 //! `system-err`. Characters that XML 1.0 does not allow are replaced by U+FFFD.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

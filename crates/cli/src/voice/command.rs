@@ -4,9 +4,9 @@ use taut_value::ActionDescription;
 
 use crate::reproduce::quoted;
 
-/// The command of an action as one would type it, in one line of at most `limit` characters. Of `sh -c SCRIPT` it is the
-/// script. The end of a line is `⏎`, since nothing that a shell reads in place of it means the same everywhere; what is
-/// too long lacks its middle.
+/// The command of an action as one would type it, in one line of at most `limit` characters. Of `sh -c SCRIPT` it is
+/// the script. The end of a line is `⏎`, since nothing that a shell reads in place of it means the same everywhere;
+/// what is too long lacks its middle.
 pub(crate) fn in_one_line(action: &ActionDescription, limit: usize) -> String {
     one_line(&action.command.iter().map(|word| word.as_str()).collect::<Vec<_>>(), limit)
 }
@@ -14,8 +14,8 @@ pub(crate) fn in_one_line(action: &ActionDescription, limit: usize) -> String {
 /// Words that decide only how a compiler's messages look.
 const FOR_LOOKS: [&str; 1] = ["-fdiagnostics-color=always"];
 
-/// The command of an action in one line, to be read below a message: without what only the looks of messages depend on, which
-/// the rules in the box add to each call of a compiler.
+/// The command of an action in one line, to be read below a message: without what only the looks of messages depend on,
+/// which the rules in the box add to each call of a compiler.
 pub(crate) fn to_read(action: &ActionDescription, limit: usize) -> String {
     let words = action.command.iter().map(|word| word.as_str()).filter(|word| !FOR_LOOKS.contains(word));
     one_line(&words.collect::<Vec<_>>(), limit)

@@ -19,8 +19,8 @@ pub(crate) trait FindingTexts {
     /// A text of a diagnostic as it is shown, seen from the repository `main`.
     fn text_of_diagnostic<'t>(&self, text: &'t str, author: Author, main: &str) -> Cow<'t, str>;
 
-    /// Diagnostics of a request, where those about the targets themselves have their names as these words of the command line
-    /// have them.
+    /// Diagnostics of a request, where those about the targets themselves have their names as these words of the
+    /// command line have them.
     fn about_words<'d>(
         &self,
         problems: &'d Diagnostics,

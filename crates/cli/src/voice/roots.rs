@@ -24,11 +24,12 @@ pub(crate) trait RootTexts {
     /// How far the roots are, in one line.
     fn roots_progress(&self, now: &RootsProgress) -> String;
 
-    /// Whether the messages of a root's build are kept as an object, which one line of the call names, in place of being
-    /// shown.
+    /// Whether the messages of a root's build are kept as an object, which one line of the call names, in place of
+    /// being shown.
     fn keeps_root_logs(&self) -> bool;
 
-    /// Whether a message of a root's build is shown as one of the call. `is_cached`: the target-level cache had the target.
+    /// Whether a message of a root's build is shown as one of the call. `is_cached`: the target-level cache had the
+    /// target.
     fn is_of_call(&self, message: &Message, is_cached: bool) -> bool;
 
     /// The target of a root is about to be built.

@@ -1,7 +1,7 @@
 //! The voice under the name `taut`: silent about what was not done, one line for what was, and figures in it.
 //!
-//! A failed action is shown when it fails (`failure.rs`), and named once more in the last line. What an action printed is
-//! shown when it ran, not each time that its result is replayed.
+//! A failed action is shown when it fails (`failure.rs`), and named once more in the last line. What an action printed
+//! is shown when it ran, not each time that its result is replayed.
 
 use std::{
     borrow::Cow,
@@ -260,8 +260,8 @@ impl Voice for Taut {
     }
 }
 
-/// Whether a line depends on more than the request and the sources: on what was cached, on times, or on the words of the
-/// call. `--check-traces` does not compare such lines.
+/// Whether a line depends on more than the request and the sources: on what was cached, on times, or on the words of
+/// the call. `--check-traces` does not compare such lines.
 // By the words of this voice: `--check-traces` compares what calls print, and has nothing else to go by.
 pub(crate) fn differs_each_time(line: &str) -> bool {
     // Progress, or a command that ran.
@@ -574,8 +574,8 @@ impl Messages {
         }
     }
 
-    /// The output of actions that did not run and whose outputs failed ones took: their warnings may be the reason of the
-    /// failure.
+    /// The output of actions that did not run and whose outputs failed ones took: their warnings may be the reason of
+    /// the failure.
     fn show_inputs_of_failed(&self, defined: &dyn ActionOrigins) {
         let (needed, replayed) = {
             let mut state = self.state();

@@ -1,7 +1,7 @@
 //! The compilation database that `watch --compile-commands` keeps current.
 //!
-//! Which commands there are follows from analysis; what sources include is put in place whenever a round did anything. The
-//! file is written only if it becomes another one, since editors read it again each time.
+//! Which commands there are follows from analysis; what sources include is put in place whenever a round did anything.
+//! The file is written only if it becomes another one, since editors read it again each time.
 
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ pub(super) struct Commands {
 }
 
 impl Watcher<'_> {
-    /// Brings the database up to date, if one is wanted, at the end of a round. Gives a message if the file is another one.
+    /// Brings the database up to date, if one is wanted, at the end of a round. Gives a message if the file is another
+    /// one.
     ///
     /// # Errors
     /// It cannot be written. What cannot be built was reported by the round.

@@ -2,8 +2,8 @@
 //!
 //! Without this module, `watch -o DIR` with a DIR among the sources would build without end.
 //!
-//! A change that taut itself made starts a round like any other, since the result may become stable: a generated file that
-//! another part of the target reads. If a round installs a path anew that an earlier round installed, without
+//! A change that taut itself made starts a round like any other, since the result may become stable: a generated file
+//! that another part of the target reads. If a round installs a path anew that an earlier round installed, without
 //! another change in between, it does not become stable. Then changes that taut made start no round until there is
 //! another one.
 
@@ -168,8 +168,8 @@ impl Feedback {
         self.roots.iter().find_map(below).unwrap_or_else(|| path.to_owned())
     }
 
-    /// The kind of a noticed change, if an installation made it: the path is as the installation left it, or was the name
-    /// of a temporary file.
+    /// The kind of a noticed change, if an installation made it: the path is as the installation left it, or was the
+    /// name of a temporary file.
     fn made(&self, path: &Path, how: &ChangeKind) -> Option<InstallChange> {
         let place = self.place(path);
         let now = signature(&place);

@@ -1,10 +1,10 @@
 //! Which changes start a round, and how they are noticed.
 //!
 //! A change between the read of a file and the watch of its directory would be missed. So, when a round has read new
-//! directories, they are watched, and then everything is checked once more. The directories and links above the roots are
-//! watched, too: the system reports nothing for a directory itself if one above it is moved or removed, or if a link to it
-//! is replaced. Where the system may not report changes (network file systems, exhausted limits), everything is checked
-//! every [`POLL_INTERVAL`].
+//! directories, they are watched, and then everything is checked once more. The directories and links above the roots
+//! are watched, too: the system reports nothing for a directory itself if one above it is moved or removed, or if a
+//! link to it is replaced. Where the system may not report changes (network file systems, exhausted limits), everything
+//! is checked every [`POLL_INTERVAL`].
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -191,8 +191,8 @@ impl Watcher<'_> {
         }
     }
 
-    /// Watches the directories and links above the roots, the files that define the request, and the targets of links among
-    /// sources.
+    /// Watches the directories and links above the roots, the files that define the request, and the targets of links
+    /// among sources.
     pub(super) fn watch_root_paths(&self, state: &mut WatchState) {
         let mut ends = roots(&state.asked.repositories);
         ends.iter_mut().for_each(|root| *root = self.here.join(&*root));

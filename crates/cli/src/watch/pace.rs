@@ -1,7 +1,9 @@
-//! Rounds that change what they read: by an action that writes into the sources, or a build root or log file among them.
+//! Rounds that change what they read: by an action that writes into the sources, or a build root or log file among
+//! them.
 //!
-//! Such rounds would follow each other for ever. They cannot be distinguished from rounds after quick edits of a user, so
-//! they are not stopped; but if several rounds in a row changed the same paths, the next ones wait, longer each time.
+//! Such rounds would follow each other for ever. They cannot be distinguished from rounds after quick edits of a user,
+//! so they are not stopped; but if several rounds in a row changed the same paths, the next ones wait, longer each
+//! time.
 
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
@@ -27,8 +29,8 @@ impl Pace {
         *self = Pace::default();
     }
 
-    /// Counts a round that begins since these paths changed during the last one. Returns how long it has to wait, if it has
-    /// to, and whether it is the first that has to.
+    /// Counts a round that begins since these paths changed during the last one. Returns how long it has to wait, if it
+    /// has to, and whether it is the first that has to.
     pub(super) fn step(&mut self, paths: &[PathBuf]) -> Option<(Duration, bool)> {
         let now: HashSet<PathBuf> = paths.iter().cloned().collect();
         let common: HashSet<PathBuf> = self.paths.intersection(&now).cloned().collect();

@@ -40,8 +40,9 @@ impl From<Exit> for RoundStop {
 }
 
 impl Watcher<'_> {
-    /// Builds, and reports what was done. `changed`: `None` for the first round; then the paths that changed, if they are the
-    /// reason for the round; `Some(None)` for a round that checks everything, and is silent if there is nothing to do.
+    /// Builds, and reports what was done. `changed`: `None` for the first round; then the paths that changed, if they
+    /// are the reason for the round; `Some(None)` for a round that checks everything, and is silent if there is nothing
+    /// to do.
     pub(super) fn round(
         &self,
         state: &mut WatchState,
@@ -175,7 +176,8 @@ struct Round<'r> {
     store: &'r Store,
     messages_of_build: Arc<dyn BuildMessages>,
     history: &'r mut RoundHistory,
-    /// Messages about what was done. They are written when the round is committed: for the user, the round ends with them.
+    /// Messages about what was done. They are written when the round is committed: for the user, the round ends with
+    /// them.
     messages: Vec<String>,
     /// Whether nothing had to be analysed or built.
     did_nothing: bool,

@@ -1,46 +1,46 @@
 //! Messages as documents that are run: `diagnostics/*.md` has mistakes in descriptions and on the command line,
 //! `messages/*.md` has builds. Adding a case needs no Rust.
 //!
-//! A file is about one theme; a heading of second level begins a case. In a case, a line that is just
-//! `` `path` `` names the file whose content follows as a fenced block (`` `path` → `target` `` is a
-//! symbolic link, a content that begins with `#!` makes the file executable), and a line
-//! `` `$ taut words…` exits with N: `` is a call, followed by a fenced block with what it prints. Words are separated by
-//! blanks; single quotes keep them together. Everything else is for the reader.
+//! A file is about one theme; a heading of second level begins a case. In a case, a line that is just `` `path` ``
+//! names the file whose content follows as a fenced block (`` `path` → `target` `` is a symbolic link, a content that
+//! begins with `#!` makes the file executable), and a line `` `$ taut words…` exits with N: `` is a call, followed by a
+//! fenced block with what it prints. Words are separated by blanks; single quotes keep them together. Everything else
+//! is for the reader.
 //!
-//! A line `` `sh` prepares: `` is followed by a shell script that is run at once, in the workspace: with `$OUT` and `$BUILD`,
-//! with Git's environment fixed, and without what it prints.
+//! A line `` `sh` prepares: `` is followed by a shell script that is run at once, in the workspace: with `$OUT` and
+//! `$BUILD`, with Git's environment fixed, and without what it prints.
 //!
 //! In `diagnostics`, errors and warnings are shown (`--log-limit 1`), after standard output if the call is one of
 //! `describe`, and all files of a case are there before its first call. In `messages`, all messages are shown, standard
-//! output below them after a line `stdout:`; a file or link that comes after a call is written after it; `` `$ just words…` `` is a
-//! call under that name, and so is `` `$ just-mr words…` ``, with nothing added to its words; in a case with a line
-//! `In both voices.` each call under the name `taut` is made under the name `just`, too, in a workspace of its own with the
-//! same files, and `` Under the name `just` it exits with N: `` is followed by what that prints, if it is something else (and the
-//! command is one of both);
-//! `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as
-//! it has printed that text, or the file of that name is there in `$OUT`, or at that path in `$BUILD`;
-//! `` `$ taut words…` goes on after `TEXT`: `` is one that is still there when the next ones are made, followed by what it
-//! has printed; later `` It prints `TEXT`: `` is followed by what it prints up to the line with that text, and
-//! `` It is interrupted and exits with N: `` by the rest.
-//! `` `$ taut words…` with `NAME=VALUE` exits with N: `` is one with a variable in its environment, such as
-//! `TAUT_TEST_FAULT`, which has calls of the system fail, `TAUT_TEST_LIMIT`, which sets limits that only large data or long
-//! waits reach (`crates/sys/src/fault.rs`), or `HOME=`, without which no build root is
-//! given, either; a line that is just
-//! `` `path` is removed `` removes a file or directory. Paths may begin with `$BUILD/` or `$OUT/`.
+//! output below them after a line `stdout:`; a file or link that comes after a call is written after it; ``
+//! `$ just words…` `` is a call under that name, and so is `` `$ just-mr words…` ``, with nothing added to its words;
+//! in a case with a line `In both voices.` each call under the name `taut` is made under the name `just`, too, in a
+//! workspace of its own with the same files, and `` Under the name `just` it exits with N: `` is followed by what that
+//! prints, if it is something else (and the command is one of both); `` `$ taut words…` interrupted after `TEXT` exits
+//! with N: `` is one that gets SIGINT as soon as it has printed that text, or the file of that name is there in `$OUT`,
+//! or at that path in `$BUILD`; `` `$ taut words…` goes on after `TEXT`: `` is one that is still there when the next
+//! ones are made, followed by what it has printed; later `` It prints `TEXT`: `` is followed by what it prints up to
+//! the line with that text, and `` It is interrupted and exits with N: `` by the rest. `` `$ taut words…` with
+//! `NAME=VALUE` exits with N: `` is one with a variable in its environment, such as `TAUT_TEST_FAULT`, which has calls
+//! of the system fail, `TAUT_TEST_LIMIT`, which sets limits that only large data or long waits reach
+//! (`crates/sys/src/fault.rs`), or `HOME=`, without which no build root is given, either; a line that is just `` `path`
+//! is removed `` removes a file or directory. Paths may begin with `$BUILD/` or `$OUT/`.
 //!
-//! A line `` `$NAME` is a … ``, and others that begin with such a name and a verb, are about servers: what they offer, and what
-//! goes wrong with them or on the way. `servers.rs` has these sentences.
+//! A line `` `$NAME` is a … ``, and others that begin with such a name and a verb, are about servers: what they offer,
+//! and what goes wrong with them or on the way. `servers.rs` has these sentences.
 //!
-//! `reference/*.md` has the messages of the reference in the situations of `diagnostics`, recorded, with the version. Under
-//! the name `just` those of taut are the same, but for calls that are marked: the kinds of differences are in
+//! `reference/*.md` has the messages of the reference in the situations of `diagnostics`, recorded, with the version.
+//! Under the name `just` those of taut are the same, but for calls that are marked: the kinds of differences are in
 //! docs/differences.md. The order of messages is not compared, since the reference analyses several targets at once.
-//! `TAUT_REFERENCE=JUST TAUT_RECORD=1 cargo test -p taut --test diagnostics reference` records them again. With `TAUT_JUST=JUST`
-//! that binary is called under the name `just` in `messages`, too: to see what it prints, not to bless it.
+//! `TAUT_REFERENCE=JUST TAUT_RECORD=1 cargo test -p taut --test diagnostics reference` records them again. With
+//! `TAUT_JUST=JUST` that binary is called under the name `just` in `messages`, too: to see what it prints, not to bless
+//! it.
 //!
-//! Lines about the state of a set-up are left out. A
-//! mark below a path of the test has three carets. Times are shown as `N s`, the age of a call as `just now`, sizes of files as `N bytes`; `$ROOT` is the workspace,
-//! `$BUILD` the build root, `$OUT` a directory beside them, `$BESIDE` the one that all are in. `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes the
-//! present messages; then read them as the user of that call would.
+//! Lines about the state of a set-up are left out. A mark below a path of the test has three carets. Times are shown as
+//! `N s`, the age of a call as `just now`, sizes of files as `N bytes`; `$ROOT` is the workspace, `$BUILD` the build
+//! root, `$OUT` a directory beside them, `$BESIDE` the one that all are in.
+//! `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes the present messages; then read them as the user of that
+//! call would.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -188,15 +188,15 @@ impl Folder {
     }
 }
 
-/// The binary under a path of its own: what is recorded belongs to a program as it is, which another `cargo` may build anew, or
-/// link to another name, while the documents are run.
+/// The binary under a path of its own: what is recorded belongs to a program as it is, which another `cargo` may build
+/// anew, or link to another name, while the documents are run.
 struct Binary(tempfile::TempDir);
 
 impl Binary {
     fn new() -> Binary {
         let directory = tempfile::Builder::new().prefix("taut-test-").tempdir().unwrap();
-        // By another process: a test that starts one meanwhile would hand it the file open for writing, and a file that is open
-        // for writing anywhere cannot be executed.
+        // By another process: a test that starts one meanwhile would hand it the file open for writing, and a file that
+        // is open for writing anywhere cannot be executed.
         let copy = directory.path().join("taut");
         assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_taut")).arg(copy).status().unwrap().success());
         Binary(directory)
@@ -316,7 +316,8 @@ impl<'b> Case<'b> {
         assert!(ran.status.success(), "{script}\n{}", String::from_utf8_lossy(&ran.stderr));
     }
 
-    /// A text with the paths of the build root and of the directory beside the workspace, and with the addresses of servers.
+    /// A text with the paths of the build root and of the directory beside the workspace, and with the addresses of
+    /// servers.
     fn with_directories(&self, text: &str) -> String {
         let text = self.servers.borrow().with_addresses(text);
         let text = text.replace("$BUILD", &self.workspace.build_root().to_string_lossy());

@@ -54,8 +54,8 @@ fn without_widths(text: &str) -> String {
     out
 }
 
-/// A text with `N` in the names of temporary files, epochs and logs: hexadecimal numbers, joined by hyphens, of processes,
-/// times and paths.
+/// A text with `N` in the names of temporary files, epochs and logs: hexadecimal numbers, joined by hyphens, of
+/// processes, times and paths.
 fn without_names_of_build_root(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_hexdigit() || c == '-';
     let mut out = String::new();

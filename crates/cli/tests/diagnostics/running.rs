@@ -46,8 +46,8 @@ impl Running {
         Running { child, output, reader: Some(reader), returned: 0 }
     }
 
-    /// Waits until it has printed a text or made a file; returns what it has printed until then: up to the end of the line
-    /// with the text.
+    /// Waits until it has printed a text or made a file; returns what it has printed until then: up to the end of the
+    /// line with the text.
     pub(crate) fn printed(&mut self, case: &Case<'_>, text: &str) -> String {
         let made = case.workspace.beside("made").join(case.with_directories(text));
         let begin = Instant::now();

@@ -1,34 +1,38 @@
 //! Servers and networks of documents: what one offers, and what goes wrong with it, in a sentence.
 //!
-//! A line that begins with `` `$NAME` `` and a verb is about a server of the case. From there on `$NAME` is its address,
-//! `HOST:PORT` on this machine, in calls, files and scripts, and answers have `$NAME` for it. All that follows the kind of the
-//! server is clauses, each after `that` (`` , that `` before all but the first). A sentence about a server that is there already
-//! ends that one, and begins another with the same address, which knows what the first one had learnt.
+//! A line that begins with `` `$NAME` `` and a verb is about a server of the case. From there on `$NAME` is its
+//! address, `HOST:PORT` on this machine, in calls, files and scripts, and answers have `$NAME` for it. All that follows
+//! the kind of the server is clauses, each after `that` (`` , that `` before all but the first). A sentence about a
+//! server that is there already ends that one, and begins another with the same address, which knows what the first one
+//! had learnt.
 //!
-//! - `` `$CACHE` is a cache … ``: one of the Remote Execution API, which executes nothing. `` `$SERVER` is a server that executes
-//!   actions … ``: one with the names of justbuild (native); `` `$SERVER` is a compatible server that executes actions … ``: with
-//!   SHA-256. Its clauses:
-//!   - `` answers `METHOD` with `STATUS: message` ``, `` answers the first `METHOD` with … ``: a status of gRPC (`UNAVAILABLE`,
+//! - `` `$CACHE` is a cache … ``: one of the Remote Execution API, which executes nothing. `` `$SERVER` is a server
+//!   that executes actions … ``: one with the names of justbuild (native); `` `$SERVER` is a compatible server that
+//!   executes actions … ``: with SHA-256. Its clauses:
+//!   - `` answers `METHOD` with `STATUS: message` ``, `` answers the first `METHOD` with … ``: a status of gRPC
+//!     (`UNAVAILABLE`,
 //!     `NOT_FOUND`, `PERMISSION_DENIED` …); `` `502 <html>` `` is one of HTTP with a page, from a proxy in front of it.
 //!   - `` never answers `METHOD` ``; `` damages what `METHOD` sends ``; `` shortens what `METHOD` sends ``;
 //!     `` lengthens what `METHOD` sends ``; `` mistakes digests in `METHOD` ``; `` cuts the connection in `METHOD` ``;
 //!     `` does not take what `METHOD` is given ``.
 //!   - `` ends executions as `END, END` ``: the first ones, by the names of `ENDINGS` in this file.
-//!   - `takes no results`; `holds no contents`; `executes no actions`; `names contents by MD5`; `compresses nothing`; `speaks version
+//!   - `takes no results`; `holds no contents`; `executes no actions`; `names contents by MD5`; `compresses nothing`;
+//!     `speaks version
 //!     N of the API`; `` knows only the instance `NAME` ``; `encrypts`, with the certificate `good`; `` encrypts with the certificate `NAME` ``;
 //!     `encrypts and asks for certificates`.
 //! - `` `$SERVER` loses all contents. ``, `` … damages all contents. ``, `` `$SERVER` ends. ``
-//! - `` `$HTTP` is a web server … ``: it has the files of `$OUT`. `` `$HTTP` is a web server with the certificate `NAME` … ``: by
-//!   https, with one of `tests/certificates` (`$CERTIFICATES`), or `none`. Its clauses have a path, or `*` for all:
+//! - `` `$HTTP` is a web server … ``: it has the files of `$OUT`. `` `$HTTP` is a web server with the certificate
+//!   `NAME` … ``: by https, with one of `tests/certificates` (`$CERTIFICATES`), or `none`. Its clauses have a path, or
+//!   `*` for all:
 //!   - `` answers `PATH` with N ``, a status; `` answers `PATH` with N and `header: value` ``.
 //!   - `` answers `PATH` with the bytes `…` ``: these and nothing else, with `\r`, `\n` and `\xHH`.
 //!   - `` redirects `PATH` to `URL` ``; `` cuts `PATH` after N bytes ``; `` halts `PATH` after N bytes ``;
 //!     `` cuts `PATH` after N bytes and resumes it elsewhere ``; `` announces N bytes for
 //!     `PATH` ``; `` sends N headers with `PATH` ``; `` sends a header of N bytes with `PATH` ``; `` never answers `PATH` ``.
-//! - `` `$PORT` is a port that answers with the bytes `…` ``: whatever comes first; `… that never answers`; `… that resets
-//!   connections`; `… that accepts no
-//!   connections`.
-//! - `` `$WAY` leads to `$NAME`, and flips a bit after N bytes. ``, `` … and cuts connections after N bytes. ``: on the way back.
+//! - `` `$PORT` is a port that answers with the bytes `…` ``: whatever comes first; `… that never answers`;
+//!   `… that resets connections`; `… that accepts no connections`.
+//! - `` `$WAY` leads to `$NAME`, and flips a bit after N bytes. ``, `` … and cuts connections after N bytes. ``: on the
+//!   way back.
 
 use std::{
     collections::BTreeMap,

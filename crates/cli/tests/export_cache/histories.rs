@@ -1,5 +1,5 @@
-//! Random histories: pins change, entries and objects are lost or damaged, garbage is collected. Each build has the result of
-//! one from nothing, and analysis finds what it finds without cached build state.
+//! Random histories: pins change, entries and objects are lost or damaged, garbage is collected. Each build has the
+//! result of one from nothing, and analysis finds what it finds without cached build state.
 
 use std::fs;
 
@@ -8,7 +8,8 @@ use taut_testkit::{Rng, Tool, times};
 
 use crate::project::{Project, exports_found, files, taut};
 
-/// The targets of a repository in a version; exported ones of the repository behind `next` are among their dependencies.
+/// The targets of a repository in a version; exported ones of the repository behind `next` are among their
+/// dependencies.
 fn targets(version: usize, has_next: bool) -> String {
     let next = if has_next { r#", ["@", "next", "", "e1"]"# } else { "" };
     let name = if version == 2 { "renamed" } else { "t1" };

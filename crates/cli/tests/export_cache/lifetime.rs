@@ -1,5 +1,5 @@
-//! Entries appear, vanish, are damaged, and lose what they refer to: each build has the right result, and writes again what
-//! is missing.
+//! Entries appear, vanish, are damaged, and lose what they refer to: each build has the right result, and writes again
+//! what is missing.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
@@ -375,8 +375,8 @@ fn strategies_and_build_roots_that_cannot_be_written_to() {
     assert_eq!(warnings, 2, "{}", refused.stderr);
 }
 
-/// What earlier calls recorded agrees with what is found without it, also where a call adds entries; and the reason why a
-/// target was analysed again is that its entry is there now.
+/// What earlier calls recorded agrees with what is found without it, also where a call adds entries; and the reason why
+/// a target was analysed again is that its entry is there now.
 #[test]
 fn records_agree_with_the_cache_and_explain_it() {
     let project = project();
@@ -493,8 +493,8 @@ fn nodes_are_cached_without_being_unfolded() {
     assert_eq!(anonymous(), before);
 }
 
-/// The reference puts objects of cached export targets together in each build, and scripts of its users may look at that.
-/// Nothing needs it, so under the name `taut` they stay in pieces, which take less room.
+/// The reference puts objects of cached export targets together in each build, and scripts of its users may look at
+/// that. Nothing needs it, so under the name `taut` they stay in pieces, which take less room.
 #[test]
 fn what_gc_has_split_is_put_together_for_cached_export_targets_under_the_name_just_only() {
     let project = Project::new();

@@ -1,5 +1,5 @@
-//! A build after no change, with hundreds of pinned repositories: it looks at the files of the main repository, and at one
-//! entry of the cache for each export target.
+//! A build after no change, with hundreds of pinned repositories: it looks at the files of the main repository, and at
+//! one entry of the cache for each export target.
 
 use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 

@@ -159,8 +159,8 @@ fn transcript(tool: &Tool) -> String {
     out
 }
 
-/// `transcript.txt` has the answers of the reference, version 1.6.5. With `TAUT_REFERENCE` it is compared with that, and
-/// with `TAUT_RECORD` written.
+/// `transcript.txt` has the answers of the reference, version 1.6.5. With `TAUT_REFERENCE` it is compared with that,
+/// and with `TAUT_RECORD` written.
 #[test]
 fn keys_entries_and_messages_are_those_of_the_reference() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/export_cache/transcript.txt");
@@ -180,8 +180,8 @@ fn keys_entries_and_messages_are_those_of_the_reference() {
     assert_eq!(ours, theirs);
 }
 
-/// What just 1.6.5 writes for a source tree: `null` in place of what it provides, which `configure` and `export` pass on, and
-/// a rule does not.
+/// What just 1.6.5 writes for a source tree: `null` in place of what it provides, which `configure` and `export` pass
+/// on, and a rule does not.
 #[test]
 fn entries_of_source_trees_provide_null_as_those_of_the_reference() {
     const TREES: &[(&str, &str)] = &[
@@ -250,8 +250,8 @@ fn an_entry_that_one_tool_wrote_is_a_hit_for_the_other() {
     }
 }
 
-/// Random repositories, bound to each other in any way, also in cycles; targets depend on export targets of repositories
-/// with higher numbers. Each is a root of one of two kinds, and few are directories.
+/// Random repositories, bound to each other in any way, also in cycles; targets depend on export targets of
+/// repositories with higher numbers. Each is a root of one of two kinds, and few are directories.
 fn random_project(rng: &mut Rng) -> Project {
     let project = Project::new();
     let count = 1 + rng.below(4);

@@ -92,7 +92,8 @@ fn builds_are_right_whatever_goes_wrong() {
     }
 }
 
-/// The network fails, the server answers badly now and then, is restarted, and loses contents between and during builds.
+/// The network fails, the server answers badly now and then, is restarted, and loses contents between and during
+/// builds.
 #[test]
 fn builds_are_right_whatever_happens_on_the_way() {
     let expected = without_cache();

@@ -1,5 +1,5 @@
-//! The document with the messages of these tests, `messages.md` in their directory: a heading and a text for each situation. With `UPDATE_EXPECT` set,
-//! what differs is written there.
+//! The document with the messages of these tests, `messages.md` in their directory: a heading and a text for each
+//! situation. With `UPDATE_EXPECT` set, what differs is written there.
 
 use std::{path::PathBuf, sync::Mutex};
 

@@ -1,5 +1,5 @@
-//! Builds that share a cache: what one has run, the others take from there. Whatever is wrong with the cache, results are
-//! those of a build without it.
+//! Builds that share a cache: what one has run, the others take from there. Whatever is wrong with the cache, results
+//! are those of a build without it.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod encrypted;

@@ -1,4 +1,5 @@
-//! `explain` of an action that ran although others have run one like it: which input, variable, property or word differs.
+//! `explain` of an action that ran although others have run one like it: which input, variable, property or word
+//! differs.
 
 use taut_remote::server::{Offer, Server};
 use taut_testkit::{Workspace, without_ages};

@@ -71,7 +71,8 @@ fn what_is_wrong_with_an_rc_file_is_reported() {
     assert!(ran.stderr.contains("--remote-cache-timeout has to be at least 1"), "{}", ran.stderr);
 }
 
-/// Roots that are computed before the build, and the build, are one call: what is found out about the cache is known to all.
+/// Roots that are computed before the build, and the build, are one call: what is found out about the cache is known to
+/// all.
 #[test]
 fn a_cache_that_is_gone_is_asked_once_by_a_call_with_computed_roots() {
     let server = Server::start(Offer::default()).unwrap();

@@ -38,8 +38,9 @@ fn actions(count: usize, are_chained: bool) -> Workspace {
     workspace
 }
 
-/// Each action has four round trips, one after the other: is there a result; what is missing; here it is; execute. The calls of
-/// a chain say that there are no others, and that no question was divided; that none waits for others is tested with the batches.
+/// Each action has four round trips, one after the other: is there a result; what is missing; here it is; execute. The
+/// calls of a chain say that there are no others, and that no question was divided; that none waits for others is
+/// tested with the batches.
 #[test]
 fn an_action_of_a_chain_has_four_round_trips() {
     for naming in BOTH {

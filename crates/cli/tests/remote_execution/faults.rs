@@ -1,5 +1,5 @@
-//! What goes wrong between builds and servers that execute their actions, by seeds: at the server, on the way, and here. A build
-//! has the results of a build without a server, or ends with an error that names the server; and it ends.
+//! What goes wrong between builds and servers that execute their actions, by seeds: at the server, on the way, and
+//! here. A build has the results of a build without a server, or ends with an error that names the server; and it ends.
 
 use std::{
     collections::BTreeMap,
@@ -13,8 +13,8 @@ use taut_testkit::{Installed, Proxy, Rng, Workspace, times};
 
 use super::{BOTH, here, taut, workspace};
 
-/// No build of these few actions takes longer, whatever is waited for: three times the silence of an execution with the sign of
-/// life that is asked for then, several times in a row.
+/// No build of these few actions takes longer, whatever is waited for: three times the silence of an execution with the
+/// sign of life that is asked for then, several times in a row.
 const LONGEST: Duration = Duration::from_secs(300);
 
 fn words(address: &str, naming: HashFunction) -> Vec<String> {
@@ -110,8 +110,8 @@ fn whatever_a_server_answers_results_are_right_or_there_are_none() {
     assert!(complete.into_inner() > count as u64 / 2);
 }
 
-/// The network fails, answers are wrong now and then, executions end badly, the server loses contents between and during builds,
-/// and is restarted.
+/// The network fails, answers are wrong now and then, executions end badly, the server loses contents between and
+/// during builds, and is restarted.
 #[test]
 fn with_faults_of_the_link_results_are_right_or_the_build_fails() {
     let expected = here(&workspace());
@@ -199,8 +199,8 @@ const ENDINGS: [ExecutionEnding; 11] = [
     ExecutionEnding::OutputLost,
 ];
 
-/// Contents are deleted at random while a chain of actions is executed and between builds, and nothing else goes wrong: all of it is
-/// made again, and each build succeeds.
+/// Contents are deleted at random while a chain of actions is executed and between builds, and nothing else goes wrong:
+/// all of it is made again, and each build succeeds.
 #[test]
 fn contents_that_a_server_deletes_at_random_are_made_again() {
     let expected = here(&workspace());

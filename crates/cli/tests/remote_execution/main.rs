@@ -1,5 +1,5 @@
-//! Builds whose actions a server executes: results are those of a build without it, and what is lost or goes wrong on the way
-//! costs time only.
+//! Builds whose actions a server executes: results are those of a build without it, and what is lost or goes wrong on
+//! the way costs time only.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod calls;

@@ -1,5 +1,5 @@
-//! `explain` of an action that a server executed although one like it was executed before: which input, variable, property or
-//! server differs from the nearest run that the build root knows of.
+//! `explain` of an action that a server executed although one like it was executed before: which input, variable,
+//! property or server differs from the nearest run that the build root knows of.
 
 use std::path::Path;
 
@@ -188,7 +188,8 @@ fn without_the_server_the_answer_says_what_is_missing() {
     golden("The server does not answer", &explained(&second, &root, &once));
 }
 
-/// Another machine has another build root: a standard server that takes results has a report of what it executed for that one.
+/// Another machine has another build root: a standard server that takes results has a report of what it executed for
+/// that one.
 #[test]
 fn what_differs_from_another_machine_is_named_if_the_server_takes_results() {
     let naming = HashFunction::Sha256;

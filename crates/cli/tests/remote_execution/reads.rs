@@ -6,7 +6,8 @@ use taut_testkit::Workspace;
 
 use super::{BOTH, at, start, taut};
 
-/// An action on the files `a` and `b`, on a generated one, `made`, and on what is in `more`; SCRIPT writes `out` and `d`.
+/// An action on the files `a` and `b`, on a generated one, `made`, and on what is in `more`; SCRIPT writes `out` and
+/// `d`.
 fn workspace(script: &str) -> Workspace {
     let workspace = Workspace::new();
     let rules = r#"{"read": {"target_fields": ["deps"], "expression": {"type": "RESULT", "artifacts":

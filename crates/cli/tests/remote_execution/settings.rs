@@ -36,8 +36,8 @@ fn an_rc_file_names_the_server_and_the_call_another_one_or_none() {
     assert_eq!((executed(&one), executed(&other)), (1, 1));
 }
 
-/// What an rc file says of a cache is for builds without a server that executes, and no contradiction. What a call says of one
-/// is.
+/// What an rc file says of a cache is for builds without a server that executes, and no contradiction. What a call says
+/// of one is.
 #[test]
 fn a_remote_cache_without_effect_is_a_warning_if_the_call_names_it() {
     let (server, cache) = (start(BOTH[0], &[]), Server::start(Offer::default()).unwrap());

@@ -1,4 +1,5 @@
-//! Under the name `just-mr`, messages, exit codes, configurations and calls of the build tool are those of just-mr 1.6.5.
+//! Under the name `just-mr`, messages, exit codes, configurations and calls of the build tool are those of just-mr
+//! 1.6.5.
 //!
 //! `just_mr/NAME.sh` is a script, and `NAME.out` what it prints with that tool; `prelude.sh` has the functions of all
 //! scripts. A new case needs no Rust. `TAUT_RECORD_JUST_MR=/path/to/just-mr` records all answers anew with that binary.

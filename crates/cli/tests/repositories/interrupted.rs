@@ -35,7 +35,8 @@ fn left(project: &Project) -> String {
     project.shell(find).stdout
 }
 
-/// Sources whose set-up does not end: an archive of which a part comes, and one of which nothing does, a commit, a command.
+/// Sources whose set-up does not end: an archive of which a part comes, and one of which nothing does, a commit, a
+/// command.
 fn endless_sources() -> [String; 4] {
     let archive = |url: &str| {
         format!(
@@ -225,7 +226,8 @@ fn a_lock_that_a_killed_process_left_does_not_block_later_fetches() {
          git -c user.name=n -c user.email=e commit -q -m $n; done",
     );
     let commit = project.shell("git -C ../up rev-parse HEAD").stdout.trim().to_owned();
-    // A commit that is fetched without those before it, from a server: the program in place of ssh runs what that would run.
+    // A commit that is fetched without those before it, from a server: the program in place of ssh runs what that would
+    // run.
     project.shell(
         "cat > ../ssh <<'END'
 #!/bin/sh

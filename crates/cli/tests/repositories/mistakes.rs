@@ -149,8 +149,8 @@ fn errors_about_contents_name_their_origin() {
     ]);
 }
 
-/// just-mr reports each archive of a distdir that cannot be had. Their order differs from call to call there, so no recorded
-/// answer shows it.
+/// just-mr reports each archive of a distdir that cannot be had. Their order differs from call to call there, so no
+/// recorded answer shows it.
 #[test]
 fn under_the_name_just_mr_each_missing_archive_of_a_distdir_is_reported() {
     let project = Project::new();

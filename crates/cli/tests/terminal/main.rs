@@ -1,8 +1,8 @@
 //! What a terminal shows: calls are recorded on a pseudo-terminal, and what is on the screen at the end, and while an
 //! action runs, is compared with `screens/*.txt`. `TAUT_BLESS=1` writes them.
 //!
-//! `<1;31>text<>` is text in a style. Times are shown as `N`. There are pictures as well (`*.svg`), with a dark and with a light
-//! background.
+//! `<1;31>text<>` is text in a style. Times are shown as `N`. There are pictures as well (`*.svg`), with a dark and
+//! with a light background.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod first_steps;
@@ -124,7 +124,8 @@ impl Recording {
             thread::spawn(move || {
                 let mut buffer = [0; 4096];
                 loop {
-                    // Waits without the lock and reads under it: a thread that has the lock and finds nothing to read has seen all.
+                    // Waits without the lock and reads under it: a thread that has the lock and finds nothing to read
+                    // has seen all.
                     is_readable(&terminal, None);
                     let mut shown = shown.lock().unwrap();
                     match terminal.read(&mut buffer) {
@@ -138,8 +139,8 @@ impl Recording {
         let mut narrowed = None;
         if let Some((text, columns)) = self.narrowed_at {
             until(|| has(&shown.lock().unwrap(), text));
-            // Between two frames, when the terminal has shown all of the one before: what was drawn for the old width must not
-            // be taken for something that was drawn for the new one.
+            // Between two frames, when the terminal has shown all of the one before: what was drawn for the old width
+            // must not be taken for something that was drawn for the new one.
             until(|| {
                 kill_process(pid, Signal::STOP).unwrap();
                 waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();

@@ -1,5 +1,5 @@
-//! An output directory among the sources: changes by others start rounds, and the rounds that changes by `watch` itself start
-//! end.
+//! An output directory among the sources: changes by others start rounds, and the rounds that changes by `watch` itself
+//! start end.
 
 use super::*;
 

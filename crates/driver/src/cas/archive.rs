@@ -1,8 +1,8 @@
 //! A tree as a tar archive, reproducibly: no times, no owners, entries in the order of their names.
 //!
-//! The format is ustar of POSIX.1 (the page of `pax`); a pax header carries what does not fit there (long names, big files).
-//! Directories and links have all permission bits set because the reference writes them so, and equal
-//! archives have equal digests.
+//! The format is ustar of POSIX.1 (the page of `pax`); a pax header carries what does not fit there (long names, big
+//! files). Directories and links have all permission bits set because the reference writes them so, and equal archives
+//! have equal digests.
 
 use std::io::{self, Write};
 

@@ -32,8 +32,8 @@ pub struct PathLookup {
     pub ends: Option<WayEnd>,
 }
 
-/// Where a way ends that leads on to a name: at a tree without an entry of this name, or at what is not a tree. As text it is
-/// the reference's sentence.
+/// Where a way ends that leads on to a name: at a tree without an entry of this name, or at what is not a tree. As text
+/// it is the reference's sentence.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WayEnd {
     /// The path of the last object, from where the way begins; empty if it is there.
@@ -86,7 +86,8 @@ pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<PathLookup
     Ok(PathLookup { object: here, ends: None })
 }
 
-/// A tree to be read by users: JSON, name to identifier; without sizes, which git's trees do not have, but in compatible mode.
+/// A tree to be read by users: JSON, name to identifier; without sizes, which git's trees do not have, but in
+/// compatible mode.
 ///
 /// # Errors
 ///

@@ -379,8 +379,8 @@ fn is_shell(word: &str) -> bool {
     matches!(name_of(word), "sh" | "bash" | "dash" | "ksh" | "zsh")
 }
 
-/// Whether a word names a compiler of C or C++: `cc`, `c++`, `gcc`, `g++`, `clang`, `clang++` and some others, in a directory
-/// or not, with a machine in front or not, and with a version behind or not.
+/// Whether a word names a compiler of C or C++: `cc`, `c++`, `gcc`, `g++`, `clang`, `clang++` and some others, in a
+/// directory or not, with a machine in front or not, and with a version behind or not.
 fn is_compiler(word: &str) -> bool {
     let name = name_of(word);
     // From the end: `x86_64-linux-gnu-gcc-12` has the machine in front and the version behind.

@@ -1,8 +1,8 @@
 //! Reads a shell script as the commands that it runs, as far as that can be known without running it.
 //!
 //! Known are quotes, variables that the environment, the call or the script itself sets, `cd`, subshells and loops over
-//! words. Whatever else decides what a word becomes (output of commands, files, conditions) makes the word *unknown*, never
-//! wrong: what reads the commands can then say so. Of conditions both branches count, since either may compile.
+//! words. Whatever else decides what a word becomes (output of commands, files, conditions) makes the word *unknown*,
+//! never wrong: what reads the commands can then say so. Of conditions both branches count, since either may compile.
 
 use std::collections::BTreeMap;
 
@@ -373,8 +373,8 @@ impl Reader {
 mod tests {
     use super::*;
 
-    /// The commands as lines: the directory, if it is another one, then the words; unknown ones in angle brackets, patterns
-    /// in braces.
+    /// The commands as lines: the directory, if it is another one, then the words; unknown ones in angle brackets,
+    /// patterns in braces.
     fn read(script: &str, arguments: &[&str]) -> Vec<String> {
         let variables = [("CC".to_owned(), "cc -pipe".to_owned())].into();
         let environment = Environment { variables, is_whole: true };

@@ -1,5 +1,5 @@
-//! The part of a description that only taut shows, not the reference: where a target is defined, what it has in its fields,
-//! and what the fields of a built-in rule mean.
+//! The part of a description that only taut shows, not the reference: where a target is defined, what it has in its
+//! fields, and what the fields of a built-in rule mean.
 
 use std::fmt::Write as _;
 

@@ -92,8 +92,8 @@ impl EventLogs {
         self.work().next().is_some()
     }
 
-    /// The calls with work to do whose logs can be read, latest first: a damaged log does not hide the one before it. Each
-    /// is read when it is asked for, since logs are large.
+    /// The calls with work to do whose logs can be read, latest first: a damaged log does not hide the one before it.
+    /// Each is read when it is asked for, since logs are large.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record> {
         let names: Vec<Name> = self.work().take(MAX_EARLIER_LOGS).collect();
         (0..names.len()).filter_map(move |at| {
@@ -130,8 +130,8 @@ impl EventLogs {
         })
     }
 
-    /// Runs of actions with certain outputs, by these, latest first, of calls that began before that moment: of all checkouts
-    /// that use the build root.
+    /// Runs of actions with certain outputs, by these, latest first, of calls that began before that moment: of all
+    /// checkouts that use the build root.
     pub(crate) fn runs_before(
         &self,
         began: u64,

@@ -1,7 +1,7 @@
 //! Which tasks of the engine were executed, and why, as lines: from a task and its cause to JSON, and back.
 //!
-//! What is executed for the first time has no cause, and a first build has much of it. So such targets share lines, and an
-//! action that has a line, but no cause, ran for the first time.
+//! What is executed for the first time has no cause, and a first build has much of it. So such targets share lines, and
+//! an action that has a line, but no cause, ran for the first time.
 
 use taut_syntax::json::Node;
 use taut_value::{Id, Str};

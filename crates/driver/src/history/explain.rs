@@ -1,9 +1,9 @@
 //! Why something ran in the last build with work to do, or why it did not.
 //!
-//! The record names each task that executed, with the first of its reads that differed. These reads are followed down to
-//! the file or variable that changed. A task that is not in the record was up to date. What it is (an output, an action of
-//! some target) is found by analysing the description in memory, in its present state, which is that of the last build
-//! unless it was edited since. If the analysis fails, what the record names is explained without it.
+//! The record names each task that executed, with the first of its reads that differed. These reads are followed down
+//! to the file or variable that changed. A task that is not in the record was up to date. What it is (an output, an
+//! action of some target) is found by analysing the description in memory, in its present state, which is that of the
+//! last build unless it was edited since. If the analysis fails, what the record names is explained without it.
 
 mod at_server;
 mod chain;
@@ -68,7 +68,8 @@ const LOCAL_CACHE: &str = "the action cache has";
 const MAX_OTHER_REQUESTS: usize = 8;
 
 /// Answers questions about the last build with the repositories of an analyser that executed something, one after the
-/// other. If it had no part in any of what is asked about, the answers are about the latest build that had a part in all.
+/// other. If it had no part in any of what is asked about, the answers are about the latest build that had a part in
+/// all.
 pub fn explain(
     questions: &[Question],
     from: Records<'_>,
@@ -144,8 +145,8 @@ pub struct Records<'r> {
     pub store: &'r Store,
     /// A remote cache, if one is named: what is asked for actions like those that it had no result of.
     pub cache: Option<&'r SharedService>,
-    /// Servers of the standard protocol that execute, if some are named: what is asked for actions like those that they had to
-    /// execute.
+    /// Servers of the standard protocol that execute, if some are named: what is asked for actions like those that they
+    /// had to execute.
     pub servers: &'r [SharedService],
 }
 
@@ -381,8 +382,8 @@ impl<'r> Explainer<'r> {
         }
     }
 
-    /// Writes that the build has no action whose id begins like this; and what earlier builds know of one. Returns whether they
-    /// know one.
+    /// Writes that the build has no action whose id begins like this; and what earlier builds know of one. Returns
+    /// whether they know one.
     fn unknown_action(&mut self, prefix: &str) -> bool {
         self.say(format!("No action has an id that begins with %{prefix}."));
         self.cached_exports();
@@ -515,8 +516,8 @@ impl<'r> Explainer<'r> {
         true
     }
 
-    /// Explains the actions that ran or failed for the dependencies of the requested targets: a target that only collects
-    /// results, such as a suite, defines no action itself.
+    /// Explains the actions that ran or failed for the dependencies of the requested targets: a target that only
+    /// collects results, such as a suite, defines no action itself.
     fn actions_below(&mut self) {
         let requested: BTreeSet<String> =
             self.record.targets.iter().map(|target| EntityName::Named(target.clone()).to_json()).collect();
@@ -536,8 +537,8 @@ impl<'r> Explainer<'r> {
         self.actions(&below, MAX_SHOWN);
     }
 
-    /// Explains the actions of a target: those that the log names, and those that it defines now. If these are others, only
-    /// the ones that the log names belong to the call.
+    /// Explains the actions of a target: those that the log names, and those that it defines now. If these are others,
+    /// only the ones that the log names belong to the call.
     fn actions_of_target(&mut self, logged: BTreeSet<Id>, mut present: BTreeSet<Id>) {
         let is_as_it_was = self.analysis.is_some() && logged.is_subset(&present);
         // An action that the description defines only now did not take part in that call.
@@ -574,8 +575,8 @@ impl<'r> Explainer<'r> {
         Config::new(self.record.configuration.clone()).without_nulls().to_label().into()
     }
 
-    /// Puts actions that failed first, then those that ran, and those with nothing to do last; of one kind, in the order of their
-    /// names, since they are collected in no fixed one.
+    /// Puts actions that failed first, then those that ran, and those with nothing to do last; of one kind, in the
+    /// order of their names, since they are collected in no fixed one.
     fn first_what_ran(&self, actions: &mut [Id]) {
         actions.sort_by_cached_key(|id| (self.rank(id), self.action_words(id)));
     }

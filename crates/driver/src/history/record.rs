@@ -1,7 +1,7 @@
 //! A call that had work to do, as read from its event log: what it executed, and why.
 //!
-//! Tasks are texts ([`Subject`]), not keys of the engine, so that a log can be read without the engine, by another version
-//! of the program, and after the description changed.
+//! Tasks are texts ([`Subject`]), not keys of the engine, so that a log can be read without the engine, by another
+//! version of the program, and after the description changed.
 
 use std::collections::{HashMap, HashSet};
 

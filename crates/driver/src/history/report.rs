@@ -61,8 +61,8 @@ impl Sink for ActionEnds {
     }
 }
 
-/// Sends an event for each task that a build executed, with the reason; none if it only read what is there, unless tests are
-/// to be run, which are not in the engine's log: what was read is their reason.
+/// Sends an event for each task that a build executed, with the reason; none if it only read what is there, unless
+/// tests are to be run, which are not in the engine's log: what was read is their reason.
 pub(crate) fn report(
     sink: &dyn Sink,
     engine: &Engine,

@@ -65,8 +65,8 @@ pub(crate) fn source_file(repositories: &RepoConfig, repository: &str, path: &st
     Some(repository.workspace_root.directory()?.join(path))
 }
 
-/// An absolute path as a root names it, if it leads below one by another name: roots are where the user named them, be that
-/// by links, and so is the path.
+/// An absolute path as a root names it, if it leads below one by another name: roots are where the user named them, be
+/// that by links, and so is the path.
 pub(crate) fn below_roots(repositories: &RepoConfig, path: &Path) -> PathBuf {
     let all = repositories.repositories.values();
     // Repositories often share a root: each directory is resolved once.

@@ -127,8 +127,8 @@ impl Cx {
         self.reads(&[Question::new(self.request::<R>(key))], Mode::Hash, true, true);
     }
 
-    /// Waits until a task is done, without depending on it (an *order-only* dependency): it is not in the trace, unless it
-    /// failed; a failure counts as read.
+    /// Waits until a task is done, without depending on it (an *order-only* dependency): it is not in the trace, unless
+    /// it failed; a failure counts as read.
     ///
     /// # Errors
     /// As [`Cx::get`].
@@ -166,8 +166,8 @@ impl Cx {
         Pending { request, rule: PhantomData }
     }
 
-    /// Sets the witness: evidence of what the task saw of the outside world, by which [`Rule::agrees`] can decide later,
-    /// even in another process, whether it would see the same. To be taken before reading, so that what changes
+    /// Sets the witness: evidence of what the task saw of the outside world, by which [`Rule::agrees`] can decide
+    /// later, even in another process, whether it would see the same. To be taken before reading, so that what changes
     /// in between makes the evidence fail.
     pub fn witness(&self, evidence: impl Into<Vec<u8>>) {
         // The last one holds: a task has one witness, for all that it saw.

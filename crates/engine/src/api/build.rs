@@ -106,9 +106,9 @@ impl Build {
         Ok(self.inner.engine.hash_of(node, answer.seq))
     }
 
-    /// Drops the values of all tasks of a rule. A value that is wanted again is decoded from its kept run, or computed again.
-    /// For tasks that nothing will ask about any more, so that the memory is free for what comes next. Not to be called
-    /// while something is requested.
+    /// Drops the values of all tasks of a rule. A value that is wanted again is decoded from its kept run, or computed
+    /// again. For tasks that nothing will ask about any more, so that the memory is free for what comes next. Not to be
+    /// called while something is requested.
     pub fn release_values<R: Rule>(&self) {
         let core = self.core();
         let number = core.rule_id::<R>();
@@ -181,9 +181,9 @@ impl Build {
     }
 
     /// The closure of this build's requests, with the version of each task: the tasks that it settled, and those below
-    /// them that were clean, along the reads of the runs by which they were settled. `binds`: tasks that are only in the
-    /// file are loaded on the way; else they are listed without what is below. `false`: the reads of some are not known any
-    /// more.
+    /// them that were clean, along the reads of the runs by which they were settled. `binds`: tasks that are only in
+    /// the file are loaded on the way; else they are listed without what is below. `false`: the reads of some are not
+    /// known any more.
     pub(crate) fn settled(&self, binds: bool) -> (Vec<(NodeId, Seq)>, bool) {
         let inner = &self.inner;
         let of_slot =
@@ -227,8 +227,8 @@ impl Build {
                 (hist.place(), hist.unloaded().is_some())
             };
             let runs = self.runs_read(node, seq, is_alone);
-            // The reads of a task that executed in this build and is not kept are in `asked`. A task that was found good
-            // by the numbers of a file that is gone did not execute.
+            // The reads of a task that executed in this build and is not kept are in `asked`. A task that was found
+            // good by the numbers of a file that is gone did not execute.
             let is_made = || at < of_slots && (place.is_none() || inner.log.executed(node).is_some());
             if runs.is_empty() && !is_stored && seq.is_known() && !is_made() {
                 without_reads.insert(node);
@@ -250,8 +250,8 @@ impl Build {
         Some((node, seq))
     }
 
-    /// The reads of the runs by which this build may have settled a task at a version. If it `is_alone`, there is one at
-    /// most.
+    /// The reads of the runs by which this build may have settled a task at a version. If it `is_alone`, there is one
+    /// at most.
     fn runs_read(&self, node: NodeId, seq: Seq, is_alone: bool) -> Vec<Arc<[Edge]>> {
         let mut runs = lock(&self.core().node(node).hist).reads_of(seq, is_alone);
         // A run with the same result and other reads is not the one of this build.
@@ -265,9 +265,9 @@ impl Build {
 
     /// Whether the first `requested` tasks of a closure each have a run whose closure avoids the tasks `without_reads`.
     ///
-    /// Another build may have settled a task at the same version by other reads, and nothing in that run need contradict this
-    /// build: it is followed, too, and may lead to a task that this build never looked at and whose reads do not fit it.
-    /// That makes nothing unknown as long as there is another run.
+    /// Another build may have settled a task at the same version by other reads, and nothing in that run need
+    /// contradict this build: it is followed, too, and may lead to a task that this build never looked at and whose
+    /// reads do not fit it. That makes nothing unknown as long as there is another run.
     fn has_closure_without(
         &self,
         without_reads: &HashSet<NodeId>,
@@ -295,8 +295,8 @@ impl Build {
         }
     }
 
-    /// The leaves in the closure of this build's requests: the tasks that read the outside world. `None`: that is not known,
-    /// since the file turned out to be damaged after tasks were found good by it.
+    /// The leaves in the closure of this build's requests: the tasks that read the outside world. `None`: that is not
+    /// known, since the file turned out to be damaged after tasks were found good by it.
     pub fn leaves(&self) -> Option<Vec<KeyRef>> {
         let core = self.core();
         let (settled, below) = self.settled_and_below()?;
@@ -310,8 +310,8 @@ impl Build {
         Some(leaves.chain(below).collect())
     }
 
-    /// The result of [`Build::settled`], and the leaves below that are only in the file; `None`: the file is gone, or the
-    /// reads of some task are not known.
+    /// The result of [`Build::settled`], and the leaves below that are only in the file; `None`: the file is gone, or
+    /// the reads of some task are not known.
     #[allow(clippy::type_complexity, reason = "two lists")]
     fn settled_and_below(&self) -> Option<(Vec<(NodeId, Seq)>, Vec<StoredLeaf>)> {
         let core = self.core();
@@ -351,8 +351,8 @@ impl Build {
         Some(self.inner.engine.reason(cause))
     }
 
-    /// The first transient failure of this build, if there was one. Without `keep_going` nothing starts after it, so it need
-    /// not reach a task that was asked for: that one may be cancelled before it could read what failed.
+    /// The first transient failure of this build, if there was one. Without `keep_going` nothing starts after it, so it
+    /// need not reach a task that was asked for: that one may be cancelled before it could read what failed.
     pub fn first_failure(&self) -> Option<Fail> {
         lock(&self.inner.first_failure).clone()
     }

@@ -108,11 +108,11 @@ impl Cx {
     /// task of which no kept run is good executes. That is not recorded, since it follows from the reads and
     /// the leaves below them.
     ///
-    /// Sound only in tasks that are verified by leaves only ([`crate::Policy::only_by_leaves`]), since the answer does not
-    /// follow from the hashes that the task read; in all others the answer is `None`. It is `None` also if a root was not
-    /// requested; in a what-if build; or if the reads of some task are not known (the build is cancelled, another build
-    /// replaces the runs meanwhile, or a rule is not deterministic). In the last case no run of the task is kept, nor if
-    /// something below the roots had to be settled and had a transient failure.
+    /// Sound only in tasks that are verified by leaves only ([`crate::Policy::only_by_leaves`]), since the answer does
+    /// not follow from the hashes that the task read; in all others the answer is `None`. It is `None` also if a root
+    /// was not requested; in a what-if build; or if the reads of some task are not known (the build is cancelled,
+    /// another build replaces the runs meanwhile, or a rule is not deterministic). In the last case no run of the task
+    /// is kept, nor if something below the roots had to be settled and had a transient failure.
     pub fn collect<R: Rule>(
         &self,
         roots: Vec<TaskId>,

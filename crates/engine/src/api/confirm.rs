@@ -1,4 +1,5 @@
-//! Verifying a leaf by its witness, outside of a build. Used to watch the world: what is confirmed need not be declared.
+//! Verifying a leaf by its witness, outside of a build. Used to watch the world: what is confirmed need not be
+//! declared.
 
 use crate::graph::fail::guarded;
 use crate::sync::lock;

@@ -87,8 +87,8 @@ impl Builder {
         self.with(Some(persist))
     }
 
-    /// For how many days the file keeps tasks that no request needs: 30 by default; less if they take more room than a few
-    /// builds. They are removed when the file is written anew, which is when much of it was replaced.
+    /// For how many days the file keeps tasks that no request needs: 30 by default; less if they take more room than a
+    /// few builds. They are removed when the file is written anew, which is when much of it was replaced.
     pub fn keep_unwanted(self, days: u32) -> Builder {
         Builder { days, ..self }
     }
@@ -200,7 +200,8 @@ impl Begin<'_> {
         self
     }
 
-    /// Declares that anything outside may have changed: every leaf ([`crate::Policy::leaf`]) is stale until it is verified.
+    /// Declares that anything outside may have changed: every leaf ([`crate::Policy::leaf`]) is stale until it is
+    /// verified.
     pub fn scan(mut self) -> Self {
         self.scan = true;
         self
@@ -241,8 +242,8 @@ impl Begin<'_> {
         }
         let mut is_known = true;
         if !self.rules.is_empty() {
-            // There may be tasks in the closure of clean tasks that are only in the file. They become nodes here, before
-            // the declaration, which then invalidates them and their dependents.
+            // There may be tasks in the closure of clean tasks that are only in the file. They become nodes here,
+            // before the declaration, which then invalidates them and their dependents.
             is_known = self.core.note_dependents_of_clean();
             let mut stamps = inputs.rules.to_vec();
             for rule in &self.rules {

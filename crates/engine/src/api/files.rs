@@ -147,8 +147,8 @@ fn read(path: &Path) -> io::Result<Read> {
 /// A leaf for each file below a directory. The key is its path relative to the directory (without `..`: nothing outside
 /// may be requested), the value its content; `None` if there is no regular file.
 ///
-/// In a later process a file whose [`StatWitness`] holds is not opened. One that was touched, or that had just been changed
-/// when it was read, is hashed: if its content is the same, no task runs, and the new witness is kept.
+/// In a later process a file whose [`StatWitness`] holds is not opened. One that was touched, or that had just been
+/// changed when it was read, is hashed: if its content is the same, no task runs, and the new witness is kept.
 ///
 /// ```
 /// use taut_engine::{Engine, Files, Hash, Options};

@@ -29,8 +29,8 @@ pub trait Interned: Send + Sync + Sized + 'static {
 }
 
 /// The rule whose tasks are the contents of a kind, each under its hash. What is declared of them
-/// ([`crate::Begin::changed`], [`crate::Begin::changed_all`], [`crate::Begin::set`]) is ignored. To ask for content that
-/// was not mentioned, or that is kept no more, gives a failure that is not recorded.
+/// ([`crate::Begin::changed`], [`crate::Begin::changed_all`], [`crate::Begin::set`]) is ignored. To ask for content
+/// that was not mentioned, or that is kept no more, gives a failure that is not recorded.
 pub struct Content<I>(pub(crate) PhantomData<fn() -> I>);
 
 impl Key for Hash {
@@ -76,7 +76,8 @@ impl<I: Interned> Rule for Content<I> {
 }
 
 impl Core {
-    /// Adds a content, unless it is there already; returns its only version. `is_kept`: it is to be written to the file.
+    /// Adds a content, unless it is there already; returns its only version. `is_kept`: it is to be written to the
+    /// file.
     pub(crate) fn put_content(&self, node: NodeId, hash: Hash, content: AnyValue, is_kept: bool) -> Seq {
         // Loaded first, so that a content of the file gets no second copy.
         self.fetch_history(node);

@@ -45,8 +45,8 @@ impl Core {
         self.interner::<R>(rule).intern(key, |key| self.add(rule, key))
     }
 
-    /// The node of a request for the task in an epoch. A task that is stored nowhere gets a new node for each request, since
-    /// each request executes it; unless its value is set ([`crate::Begin::set`]), since then none does.
+    /// The node of a request for the task in an epoch. A task that is stored nowhere gets a new node for each request,
+    /// since each request executes it; unless its value is set ([`crate::Begin::set`]), since then none does.
     pub(crate) fn request<R: Rule>(&self, key: R::Key, epoch: u64) -> NodeId {
         let id = self.intern::<R>(key);
         // Relaxed: it is set before the node is in the interner, whose lock both threads took.

@@ -97,8 +97,8 @@ impl<I: Interned, R: Rule> Mentions<I, R> {
         self.pairs.len()
     }
 
-    /// The first task that mentions the content with this hash, in the order of [`Build::collect`]. `None`: none does, or
-    /// the file that it was in was replaced since.
+    /// The first task that mentions the content with this hash, in the order of [`Build::collect`]. `None`: none does,
+    /// or the file that it was in was replaced since.
     pub fn first(&self, content: &Hash) -> Option<R::Key> {
         self.key(self.of(content).next()?.1)
     }
@@ -108,8 +108,8 @@ impl<I: Interned, R: Rule> Mentions<I, R> {
         self.of(content).filter_map(|(_, by)| self.key(*by))
     }
 
-    /// The mentions of a content, which may be there both by its node and by its number in the file, if it was written to
-    /// the file since.
+    /// The mentions of a content, which may be there both by its node and by its number in the file, if it was written
+    /// to the file since.
     fn of<'m>(&'m self, content: &Hash) -> impl Iterator<Item = &'m (Id, Id)> + use<'m, I, R> {
         let of = |id: Id| {
             let first = self.pairs.partition_point(|(content, _)| *content < id);

@@ -31,8 +31,8 @@ impl Default for Options {
     }
 }
 
-/// A what-if build: assumes that every task with a kept run is as in its latest one, except those named. Nothing of such a
-/// build is recorded.
+/// A what-if build: assumes that every task with a kept run is as in its latest one, except those named. Nothing of
+/// such a build is recorded.
 #[derive(Clone, Default)]
 pub struct WhatIf {
     #[allow(clippy::type_complexity, reason = "a list of lookups in an engine not yet known")]

@@ -1,5 +1,5 @@
-//! The futures behind the requests of a running task: an answer that is there is taken, others are awaited, and both are
-//! recorded.
+//! The futures behind the requests of a running task: an answer that is there is taken, others are awaited, and both
+//! are recorded.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -103,8 +103,8 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
         self.questions.as_ref().iter().filter(|question| question.answer.is_none()).map(|one| one.node)
     }
 
-    /// Makes all requests. `is_awaited`: tasks that have to run may do so on this stack, and answers are recorded; else only
-    /// once the request is awaited.
+    /// Makes all requests. `is_awaited`: tasks that have to run may do so on this stack, and answers are recorded; else
+    /// only once the request is awaited.
     pub(super) fn begin(&mut self, waker: &Waker, is_awaited: bool) {
         self.begun = true;
         let build = self.frame.build.clone();

@@ -19,8 +19,8 @@ pub trait Rule: Send + Sync + Sized + 'static {
 
     /// Stable name of the rule, unique in the engine: identity of its tasks beyond this process.
     const NAME: &'static str;
-    /// Raise it when the code of the rule changes its results, or [`Rule::policy`] which tasks are leaves or compared by
-    /// times: all recorded runs of its tasks become invalid.
+    /// Raise it when the code of the rule changes its results, or [`Rule::policy`] which tasks are leaves or compared
+    /// by times: all recorded runs of its tasks become invalid.
     const VERSION: u32 = 0;
 
     /// What is kept of the task's runs, and where its value lies.
@@ -31,22 +31,22 @@ pub trait Rule: Send + Sync + Sized + 'static {
     /// Computes the value. Called at most once per build, and only if a value is needed that is not known.
     fn value(&self, key: &Self::Key, cx: Cx) -> impl Future<Output = Result<Self::Value, Fail>> + Send;
 
-    /// Content hash of a value: equal hash means that dependents cannot distinguish the values, so they need not execute
-    /// if the task did and has an equal result (early cutoff). `None`: the value has no hash; it counts as new whenever the
-    /// task executed.
+    /// Content hash of a value: equal hash means that dependents cannot distinguish the values, so they need not
+    /// execute if the task did and has an equal result (early cutoff). `None`: the value has no hash; it counts as new
+    /// whenever the task executed.
     fn content_hash(&self, _key: &Self::Key, _value: &Self::Value) -> Option<Hash> {
         None
     }
 
-    /// Hashes of the facets of a value, at most [`crate::Facets::MAX_COUNT`], always the same ones in the same order; none
-    /// by default. A change of something that is in no facet invalidates only readers of the whole.
+    /// Hashes of the facets of a value, at most [`crate::Facets::MAX_COUNT`], always the same ones in the same order;
+    /// none by default. A change of something that is in no facet invalidates only readers of the whole.
     fn facets(&self, _key: &Self::Key, _value: &Self::Value) -> Vec<Hash> {
         Vec::new()
     }
 
-    /// Computes the task's hash. By default this computes the value and takes its [`Rule::content_hash`].
-    /// A rule that has its hash without the value (an ETag, a declared digest) overrides it; then a
-    /// dependent that reads only the hash does not cause the value to be computed. [`HashCx::value`] requests the value.
+    /// Computes the task's hash. By default this computes the value and takes its [`Rule::content_hash`]. A rule that
+    /// has its hash without the value (an ETag, a declared digest) overrides it; then a dependent that reads only the
+    /// hash does not cause the value to be computed. [`HashCx::value`] requests the value.
     fn hash(&self, _key: &Self::Key, cx: HashCx<Self>) -> impl Future<Output = Result<Hash, Fail>> + Send {
         cx.by_store()
     }
@@ -58,8 +58,8 @@ pub trait Rule: Send + Sync + Sized + 'static {
     }
 
     /// The share key: a number that is equal for all tasks of the rule that may have the same value under different
-    /// keys, its *siblings*. It may be equal for others, too: [`Rule::serves`] decides. `None`: the task has no siblings.
-    /// For rules that take the hash from the value.
+    /// keys, its *siblings*. It may be equal for others, too: [`Rule::serves`] decides. `None`: the task has no
+    /// siblings. For rules that take the hash from the value.
     fn share_key(&self, _key: &Self::Key) -> Option<u64> {
         None
     }

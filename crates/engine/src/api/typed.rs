@@ -52,7 +52,8 @@ fn computing<F: Future<Output = ErasedOutcome> + Send + 'static>(
 }
 
 thread_local! {
-    /// Set when a rule's hash function is the default, which takes the hash from the value: then there is no future to run.
+    /// Set when a rule's hash function is the default, which takes the hash from the value: then there is no future to
+    /// run.
     // By thread: the call that sets it returns before anything else runs on this thread.
     static BY_STORE: Cell<bool> = const { Cell::new(false) };
 }

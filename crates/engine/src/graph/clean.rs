@@ -1,8 +1,9 @@
-//! Whether a task is clean: settled in an earlier build, and not invalidated since. `settle/clean.rs` has the algorithm.
+//! Whether a task is clean: settled in an earlier build, and not invalidated since. `settle/clean.rs` has the
+//! algorithm.
 //!
-//! All accesses of `settled` and `invalidated` are `SeqCst`: a thread that settles a task stores `settled` and then loads
-//! `invalidated`; one that declares a change stores `invalidated` and then loads `settled` and the dependents. With
-//! release and acquire alone both could miss the other's store, and a stale task would count as clean.
+//! All accesses of `settled` and `invalidated` are `SeqCst`: a thread that settles a task stores `settled` and then
+//! loads `invalidated`; one that declares a change stores `invalidated` and then loads `settled` and the dependents.
+//! With release and acquire alone both could miss the other's store, and a stale task would count as clean.
 
 use crate::graph::ids::{NodeId, Seq};
 use crate::sync::{
@@ -20,8 +21,8 @@ pub(crate) struct CleanState {
     // 32 bits, since `settled` has one word for epoch and version. A new epoch each second would last for over a
     // century.
     pub(crate) invalidated: AtomicU32,
-    /// The tasks that read it, and perhaps some that did earlier. [`CleanState::invalidated`] is raised under this lock: a
-    /// task that is added sees the changes before that, and changes after that find it here.
+    /// The tasks that read it, and perhaps some that did earlier. [`CleanState::invalidated`] is raised under this
+    /// lock: a task that is added sees the changes before that, and changes after that find it here.
     pub(crate) dependents: Mutex<Vec<NodeId>>,
 }
 

@@ -52,9 +52,9 @@ pub(crate) struct Core {
     /// Whether the value of any task was ever set from outside. Most engines have none: this spares them a look at each
     /// task.
     pub(crate) has_given: AtomicBool,
-    /// By rule, the latest epoch in which all its tasks were declared changed. A task that becomes a node while the others
-    /// are marked reads it after it is in the table; the declaration is written before the table is read. Both are `SeqCst`,
-    /// so one of the two sees the other.
+    /// By rule, the latest epoch in which all its tasks were declared changed. A task that becomes a node while the
+    /// others are marked reads it after it is in the table; the declaration is written before the table is read. Both
+    /// are `SeqCst`, so one of the two sees the other.
     pub(crate) changed_rules: Box<[AtomicU64]>,
     /// Whether any task is clean since an earlier build.
     pub(crate) has_clean: AtomicBool,
@@ -79,8 +79,8 @@ pub(crate) struct Inputs {
     /// The last epoch in which all tasks of a rule were declared changed.
     // Behind `Arc`, as the list below: every build has a copy of `Inputs`.
     pub(crate) rules: Arc<[u64]>,
-    /// By rule, the last epoch in which a change was declared of a task that is not a leaf. The leaf sets of runs above such
-    /// a task that are older are no longer valid, since the change is in no leaf.
+    /// By rule, the last epoch in which a change was declared of a task that is not a leaf. The leaf sets of runs above
+    /// such a task that are older are no longer valid, since the change is in no leaf.
     pub(crate) leaf_sets_invalidated: Arc<[u64]>,
 }
 
@@ -98,8 +98,8 @@ impl Core {
             by_type,
             nodes: Table::new(),
             count: AtomicU32::new(0),
-            // The number of a build is the hash of results that have none of their own; in a file it must not equal that of
-            // another process.
+            // The number of a build is the hash of results that have none of their own; in a file it must not equal
+            // that of another process.
             builds: AtomicU64::new(if traces.is_some() { nonce() } else { 0 }),
             // What changed while no process ran is not known, so all leaves of the file are stale.
             inputs: Mutex::new(Inputs {
@@ -121,7 +121,8 @@ impl Core {
         }
     }
 
-    /// Invalidates the leaf sets of all runs above tasks of these rules, of which a change was declared that is in no leaf.
+    /// Invalidates the leaf sets of all runs above tasks of these rules, of which a change was declared that is in no
+    /// leaf.
     pub(crate) fn invalidate_leaf_sets(&self, inputs: &mut Inputs, mut rules: Vec<u16>) {
         if rules.is_empty() {
             return;

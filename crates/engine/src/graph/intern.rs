@@ -1,7 +1,7 @@
 //! From typed keys to dense node numbers: one sharded map per rule.
 //!
-//! A shard is locked while a fresh node is made, so that a key gets one number. What is called under that lock (`fresh`)
-//! takes the locks of `graph/core.rs`; nothing that holds one of those interns a key of the same rule.
+//! A shard is locked while a fresh node is made, so that a key gets one number. What is called under that lock
+//! (`fresh`) takes the locks of `graph/core.rs`; nothing that holds one of those interns a key of the same rule.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};

@@ -215,8 +215,8 @@ impl Hist {
         self.rare.as_ref().is_some_and(|rare| !rare.given.is_empty())
     }
 
-    /// Loads the versions that are in a file, and the hashes of their facets, unless they are loaded. `None`: the file is
-    /// gone or corrupt. Then no recorded read of the task may agree with any later version.
+    /// Loads the versions that are in a file, and the hashes of their facets, unless they are loaded. `None`: the file
+    /// is gone or corrupt. Then no recorded read of the task may agree with any later version.
     pub(crate) fn load_versions(&mut self, known: Option<(Vec<Hash>, Vec<Option<FacetHashes>>)>) {
         let Some(rare) = &mut self.rare else { return };
         let Some(place) = rare.place.as_mut().filter(|_| !rare.has_versions) else { return };
@@ -238,8 +238,8 @@ impl Hist {
         }
     }
 
-    /// Notes that a content was mentioned, by a what-if build or another one. Returns whether it has to be written to the
-    /// file.
+    /// Notes that a content was mentioned, by a what-if build or another one. Returns whether it has to be written to
+    /// the file.
     pub(crate) fn note_mention(&mut self, is_new: bool, by_what_if: bool) -> bool {
         if by_what_if {
             if is_new {
@@ -261,8 +261,8 @@ impl Hist {
         self.rare.as_ref().is_some_and(|rare| rare.stale_in == epoch)
     }
 
-    /// Sets the leaves below the kept run with these reads and this version. Returns whether they differ from those before,
-    /// or those were no longer valid, so that the file has to be updated.
+    /// Sets the leaves below the kept run with these reads and this version. Returns whether they differ from those
+    /// before, or those were no longer valid, so that the file has to be updated.
     pub(crate) fn set_leaves(
         &mut self,
         edges: &Arc<[Edge]>,
@@ -302,9 +302,9 @@ impl Hist {
         }
     }
 
-    /// Keeps `run` as the latest, in place of a kept one with the same reads; of a task that is verified by leaves only, in
-    /// place of those without valid leaves (`leaves_hold`). `is_alone`: no other build exists that may be asked about the
-    /// runs that are replaced.
+    /// Keeps `run` as the latest, in place of a kept one with the same reads; of a task that is verified by leaves
+    /// only, in place of those without valid leaves (`leaves_hold`). `is_alone`: no other build exists that may be
+    /// asked about the runs that are replaced.
     pub(crate) fn record(
         &mut self,
         run: Run,

@@ -18,8 +18,8 @@ pub struct Policy {
     pub leaf: bool,
     /// How a kept run is found to agree with the present.
     pub rebuild: Rebuild,
-    /// What the task reads follows from its key, not from values that it reads: all that a kept run read is settled at once,
-    /// not group by group.
+    /// What the task reads follows from its key, not from values that it reads: all that a kept run read is settled at
+    /// once, not group by group.
     pub fixed_reads: bool,
     /// Whether a kept run is verified by the leaves below it ([`Policy::deep`]).
     pub deep: Deep,
@@ -42,8 +42,9 @@ pub enum Deep {
 pub enum Rebuild {
     /// What it read has the hashes it had then.
     Hashes,
-    /// Nothing that it read is newer than what lies in the task's place ([`crate::Rule::modtime`]), as in `make`. Nothing
-    /// is hashed; in return, a change that is given an old time is missed. What has no time is compared by hash.
+    /// Nothing that it read is newer than what lies in the task's place ([`crate::Rule::modtime`]), as in `make`.
+    /// Nothing is hashed; in return, a change that is given an old time is missed. What has no time is compared by
+    /// hash.
     Times,
 }
 
@@ -105,25 +106,25 @@ impl Policy {
         Policy { store: Store::File, rebuild: Rebuild::Times, ..Policy::verifying(1) }
     }
 
-    /// Keeps the hashes and the values of the last `runs` runs, and for each the leaves below it (*deep*): a run is good
-    /// if all of them are unchanged, and then nothing in between is checked. Where no run is good by its leaves, its reads
-    /// decide, as for other tasks.
+    /// Keeps the hashes and the values of the last `runs` runs, and for each the leaves below it (*deep*): a run is
+    /// good if all of them are unchanged, and then nothing in between is checked. Where no run is good by its leaves,
+    /// its reads decide, as for other tasks.
     ///
     /// For few tasks, near the top, that are requested again and again: each keeps a list of all its leaves. The tasks
     /// in between must follow from the leaves. Of a task above one that always executes, that is compared by times, or
     /// whose value was set from outside, no leaves are kept, and it is verified by its reads. A change that is declared
-    /// of a task that is not a leaf, or another version of its rule, invalidates the leaf sets above: the tasks there are
-    /// verified by their reads, once. What-if builds do not use leaf sets.
+    /// of a task that is not a leaf, or another version of its rule, invalidates the leaf sets above: the tasks there
+    /// are verified by their reads, once. What-if builds do not use leaf sets.
     pub const fn deep(runs: u8) -> Policy {
         Policy { deep: Deep::First, ..Policy::constructive(runs) }
     }
 
-    /// The same for tasks whose value may depend on everything below them, not only on what they read: a kept run is good
-    /// only if the leaves below it are unchanged. Where no run is, or none has leaves that could be kept
+    /// The same for tasks whose value may depend on everything below them, not only on what they read: a kept run is
+    /// good only if the leaves below it are unchanged. Where no run is, or none has leaves that could be kept
     /// (something below always executes, failed for now, or was declared; a rule in between has another version), the
     /// task executes: early cutoff by what it read does not apply to it. Where it then comes to the same hash, early
-    /// cutoff applies to its dependents as usual. It is not clean from build to build either: each build that requests it
-    /// compares the leaves. In a what-if build it is as in its latest run, or executes.
+    /// cutoff applies to its dependents as usual. It is not clean from build to build either: each build that requests
+    /// it compares the leaves. In a what-if build it is as in its latest run, or executes.
     ///
     /// Such a task, and no other, may collect from the closure of what it read ([`crate::Cx::collect`]).
     pub const fn only_by_leaves(self) -> Policy {

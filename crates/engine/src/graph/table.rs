@@ -26,7 +26,8 @@ impl<T: Default> Table<T> {
     }
 
     fn place(index: u32) -> (usize, usize, usize) {
-        // Level `i` begins at chunk `2^i - 1`, so with 1 added the highest bit is the level, the others the place in it.
+        // Level `i` begins at chunk `2^i - 1`, so with 1 added the highest bit is the level, the others the place in
+        // it.
         let chunk = (index >> LOG2_CHUNK_SIZE) + 1;
         let level = 31 - chunk.leading_zeros();
         (level as usize, (chunk - (1 << level)) as usize, (index & ((1 << LOG2_CHUNK_SIZE) - 1)) as usize)

@@ -47,7 +47,8 @@ impl Log {
         lock(&self.ran).push((node, what, cause));
     }
 
-    // Relaxed here and below: a statistic. A thread that has an answer sees what was counted for it, by the lock of the slot.
+    // Relaxed here and below: a statistic. A thread that has an answer sees what was counted for it, by the lock of the
+    // slot.
     pub(crate) fn replayed(&self) {
         self.replayed.fetch_add(1, Ordering::Relaxed);
     }

@@ -132,8 +132,8 @@ struct CommitInput<'c> {
 }
 
 fn write(core: &Core, persist: &Persist, what: CommitInput<'_>) -> io::Result<Committed> {
-    // The lock between processes is taken before `state`, and held to the end: numbers of new tasks must not be given by
-    // two processes.
+    // The lock between processes is taken before `state`, and held to the end: numbers of new tasks must not be given
+    // by two processes.
     let file = &mut *persist.file.lock()?;
     let state = &mut *lock(&persist.state);
     state.catch_up(&*persist.file)?;
@@ -248,8 +248,8 @@ impl Commit<'_> {
         for node in leaves.into_iter().chain(others) {
             snapshot.runs(*node, &mut runs, &mut edges);
         }
-        // Nothing to keep: no file is made. But a corrupt one is replaced, or each later process would find it corrupt again
-        // that is answered by what it can read of it, and so has nothing new.
+        // Nothing to keep: no file is made. But a corrupt one is replaced, or each later process would find it corrupt
+        // again that is answered by what it can read of it, and so has nothing new.
         if snapshot.nodes.is_empty() && state.corrupt.is_none() {
             return Ok(0);
         }
@@ -500,8 +500,8 @@ impl JournalAppender<'_> {
         Some(number)
     }
 
-    /// The number in the file of a version of a task; the hashes of its facets are recorded, too, if only some of them were
-    /// read (`partial`).
+    /// The number in the file of a version of a task; the hashes of its facets are recorded, too, if only some of them
+    /// were read (`partial`).
     fn version(&mut self, node: NodeId, seq: Seq, partial: bool) -> Option<(u32, u32)> {
         let number = self.number(node)?;
         let (same, hash, facet_hashes) = {

@@ -142,8 +142,8 @@ impl Stored {
             olds: Vec::new(),
         };
         let mut is_kept = |task: &u32| {
-            // What is found unwanted for the first time (`unwanted_since` is `now`) stays for one more retention time, as
-            // far as there is room.
+            // What is found unwanted for the first time (`unwanted_since` is `now`) stays for one more retention time,
+            // as far as there is room.
             let is_left = |room: &mut usize| {
                 let fits = unwanted_since(*task) >= since && *room > 0;
                 *room -= usize::from(fits);

@@ -1,7 +1,8 @@
 //! The operations on the file of traces that the engine needs, as traits that a caller can implement.
 //!
 //! The engine itself handles no paths. [`PathFile`](super::PathFile) implements the traits for a path in a trusted
-//! directory; a tool that must not follow links planted by others implements them beneath a directory that it holds open.
+//! directory; a tool that must not follow links planted by others implements them beneath a directory that it holds
+//! open.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,8 +14,9 @@ pub trait TraceFile: Send + Sync {
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`]: it does not exist. [`io::ErrorKind::InvalidData`]: what is there is no regular file (a
-    /// link, a directory, a fifo, a device) and was not followed or waited for; the engine then reports that the file is
-    /// corrupt and replaces it with the next commit. Any other: the engine works without a file, and reports the error.
+    /// link, a directory, a fifo, a device) and was not followed or waited for; the engine then reports that the file
+    /// is corrupt and replaces it with the next commit. Any other: the engine works without a file, and reports the
+    /// error.
     fn open(&self) -> io::Result<Box<dyn TraceRead>>;
 
     /// Waits until no other process or engine writes, and keeps all others from it until the lock is dropped.
@@ -33,8 +35,8 @@ pub trait TraceRead: Send {
     /// The length cannot be determined.
     fn length(&mut self) -> io::Result<u64>;
 
-    /// Fills `into` with the bytes of the file from `at` on, and returns how many there are: fewer than asked for only if
-    /// the file ends before that.
+    /// Fills `into` with the bytes of the file from `at` on, and returns how many there are: fewer than asked for only
+    /// if the file ends before that.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -43,8 +45,8 @@ pub trait TraceRead: Send {
 
 /// The right to write, while it is there.
 pub trait TraceWrite {
-    /// Cuts the file that is there to `end` bytes, which it has at least, and appends `bytes`. If that fails halfway, or the
-    /// process is killed, the first `end` bytes are as they were; what follows may be anything.
+    /// Cuts the file that is there to `end` bytes, which it has at least, and appends `bytes`. If that fails halfway,
+    /// or the process is killed, the first `end` bytes are as they were; what follows may be anything.
     ///
     /// # Errors
     /// The file cannot be written, or is no longer a regular file.

@@ -1,8 +1,8 @@
 //! The journal of the file: batches that were appended to the snapshot, each with its length and checksum.
 //!
-//! A batch is what one commit adds, so a commit is there as a whole or not at all, also if the process is killed while it
-//! writes. What follows the first batch with a wrong checksum is ignored, and overwritten by the next commit. New tasks
-//! and versions get the next numbers.
+//! A batch is what one commit adds, so a commit is there as a whole or not at all, also if the process is killed while
+//! it writes. What follows the first batch with a wrong checksum is ignored, and overwritten by the next commit. New
+//! tasks and versions get the next numbers.
 
 use super::bytes::{Reader, bytes, checksum, facet_hashes, number, put_facet_hashes};
 use super::leaves::LeafSet;
@@ -205,12 +205,12 @@ impl Stored {
         self.change(node).runs = Some(new);
     }
 
-    /// Reads batches; returns the length of those with right checksums. `None`: one has a right checksum and content that
-    /// cannot be, so the file is corrupt, and nothing that was read of it counts.
+    /// Reads batches; returns the length of those with right checksums. `None`: one has a right checksum and content
+    /// that cannot be, so the file is corrupt, and nothing that was read of it counts.
     pub(super) fn read(&mut self, mut rest: &[u8]) -> Option<usize> {
         let whole = rest.len();
-        // Stops at the first batch that is cut short, which a killed process leaves behind. `read_to` stays before it, so
-        // the next commit cuts it off.
+        // Stops at the first batch that is cut short, which a killed process leaves behind. `read_to` stays before it,
+        // so the next commit cuts it off.
         while let Some((batch, after)) = split(rest) {
             self.apply(batch)?;
             rest = after;
@@ -302,7 +302,8 @@ impl Stored {
                     edges.push(StoredEdge { dep, seq, bits, facets: Facets(facets) });
                 }
             }
-            // Whether such versions exist is checked where they are used: here it would mean reading the chunk of each task.
+            // Whether such versions exist is checked where they are used: here it would mean reading the chunk of each
+            // task.
             if edges.iter().any(|edge| edge.dep >= self.tasks()) {
                 return None;
             }

@@ -1,7 +1,7 @@
 //! Leaf sets as they are stored: ranges of task numbers of the file.
 //!
-//! A file has its leaves side by side, in about the order in which builds request them; so the leaves below a task are a
-//! few ranges, however many they are. A set has only numbers and versions: key, witness and hash of a leaf are stored
+//! A file has its leaves side by side, in about the order in which builds request them; so the leaves below a task are
+//! a few ranges, however many they are. A set has only numbers and versions: key, witness and hash of a leaf are stored
 //! once, with the leaf, whatever number of sets contain it.
 //!
 //! As bytes, every number with seven bits a byte (see [`super::bytes`]): how many rules; of each its place among the
@@ -25,8 +25,8 @@ impl LeafSet {
         }
     }
 
-    /// The set in terms of this process, of a file of this generation. `rule`: the number here of a rule by its place in
-    /// the file. `None`: a rule in between does not exist here, so the set is not valid.
+    /// The set in terms of this process, of a file of this generation. `rule`: the number here of a rule by its place
+    /// in the file. `None`: a rule in between does not exist here, so the set is not valid.
     pub(super) fn here(&self, generation: u64, rule: impl Fn(usize) -> Option<u16>) -> Option<Leaves> {
         let here = |(place, version): &(u16, u32)| Some((rule(usize::from(*place))?, *version));
         let mut rules = self.rules.iter().map(here).collect::<Option<Vec<_>>>()?;

@@ -8,9 +8,9 @@
 //! Crash safety: a snapshot is written to a file of its own, synced, and renamed; a journal batch counts only if its
 //! checksum is right, so a batch that was cut short is as if it were not there.
 //!
-//! Everything is under checksums, which are checked when a block is first read. Where one is wrong, the whole file counts
-//! as corrupt from then on: nothing more is taken from it, and the next commit writes a new one. Answers that were given
-//! before depend only on blocks whose checksums were right.
+//! Everything is under checksums, which are checked when a block is first read. Where one is wrong, the whole file
+//! counts as corrupt from then on: nothing more is taken from it, and the next commit writes a new one. Answers that
+//! were given before depend only on blocks whose checksums were right.
 
 mod bind;
 mod bytes;
@@ -52,9 +52,9 @@ use walk::Walk;
 
 /// The file of traces that an engine was opened with, and what a commit has to add to it.
 ///
-/// Locks: `walk` before `bound` and `state`; each other lock is held alone. `state` is taken under a shard of an interner
-/// ([`Persist::find`]), so no key is interned under `state`. The exception is a commit, which takes `walk` under `state`:
-/// one more reason why no build may run meanwhile ([`crate::Engine::commit`]).
+/// Locks: `walk` before `bound` and `state`; each other lock is held alone. `state` is taken under a shard of an
+/// interner ([`Persist::find`]), so no key is interned under `state`. The exception is a commit, which takes `walk`
+/// under `state`: one more reason why no build may run meanwhile ([`crate::Engine::commit`]).
 pub(crate) struct Persist {
     file: Box<dyn TraceFile>,
     state: Mutex<FileState>,

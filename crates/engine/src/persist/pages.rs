@@ -158,8 +158,8 @@ impl Pages {
         Some(())
     }
 
-    /// Reads a block, and with it the more of the following ones the more were read before: a process that reads few needs
-    /// few, one that reads many needs fewer system calls.
+    /// Reads a block, and with it the more of the following ones the more were read before: a process that reads few
+    /// needs few, one that reads many needs fewer system calls.
     fn fetch(&self, blocks: &mut Blocks, first: usize) -> Option<()> {
         let Blocks { segments, known } = blocks;
         if segments.is_empty() {

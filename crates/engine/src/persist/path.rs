@@ -1,7 +1,7 @@
 //! A file of traces at a path, for users of the library whose directories can be trusted.
 //!
-//! What lies at the path is not trusted to be a regular file: a link is not followed, a fifo not waited for, a device not
-//! opened. The directories above are trusted: a tool that cannot do so gives the engine its own [`TraceFile`].
+//! What lies at the path is not trusted to be a regular file: a link is not followed, a fifo not waited for, a device
+//! not opened. The directories above are trusted: a tool that cannot do so gives the engine its own [`TraceFile`].
 #![allow(
     clippy::disallowed_methods,
     reason = "this crate does not depend on taut-sys; nothing else in it opens a file"
@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use super::file::{TraceFile, TraceRead, TraceWrite};
 
-/// A file of traces at a path. Beside it lies a lock file of the same name with `.lock`, which is never removed (another
-/// process may be waiting for it), and while it is replaced one with `.new`. The directory exists.
+/// A file of traces at a path. Beside it lies a lock file of the same name with `.lock`, which is never removed
+/// (another process may be waiting for it), and while it is replaced one with `.new`. The directory exists.
 #[derive(Clone, Debug)]
 pub struct PathFile {
     path: PathBuf,
@@ -126,8 +126,8 @@ struct Locked<'f> {
 }
 
 impl Locked<'_> {
-    /// A new file under a temporary name. What a killed process left there is removed; where that fails, the next name is
-    /// tried.
+    /// A new file under a temporary name. What a killed process left there is removed; where that fails, the next name
+    /// is tried.
     fn create(&self) -> io::Result<(PathBuf, File)> {
         // The lock is held, so nothing else of ours uses these names; several, since a directory in place of one
         // cannot be removed.

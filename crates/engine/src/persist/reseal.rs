@@ -1,15 +1,15 @@
 //! Gives arbitrary bytes the checksums of a file of traces, for tests.
 //!
-//! Checksums detect damage only. Content under a right checksum may still be wrong (written by a program with a bug), and
-//! must not make this process panic. Tests that flip bits would otherwise never get past the checksums.
+//! Checksums detect damage only. Content under a right checksum may still be wrong (written by a program with a bug),
+//! and must not make this process panic. Tests that flip bits would otherwise never get past the checksums.
 
 use super::bytes::checksum;
 use super::pages::BLOCK_SIZE;
 use super::snapshot::tasks::{self, TASKS_PER_CHUNK};
 use super::snapshot::{CHUNK_ENTRY_SIZE, COUNT_FIELDS, Counts, HEADER_SIZE, Header};
 
-/// Writes the checksums of a file of traces into `bytes`. Lengths of sections are taken from `bytes`, as far as they are
-/// that long.
+/// Writes the checksums of a file of traces into `bytes`. Lengths of sections are taken from `bytes`, as far as they
+/// are that long.
 pub fn reseal(bytes: &mut [u8]) {
     let Some(head) = bytes.first_chunk::<HEADER_SIZE>() else { return };
     let word = |at: usize| u64::from_le_bytes(*head[at..].first_chunk().expect("a word of the header"));

@@ -1,8 +1,8 @@
 //! Builds a snapshot ([`super::snapshot`]): tasks first, then their runs in the same order.
 //!
-//! The caller has its own numbers for tasks and versions. A task gets its number in the file when it is added; a version
-//! when it is first mentioned, so that what the latest runs read and resulted in is mostly version 0. Tasks that are
-//! only read may be added while runs are written: they come last and have no runs.
+//! The caller has its own numbers for tasks and versions. A task gets its number in the file when it is added; a
+//! version when it is first mentioned, so that what the latest runs read and resulted in is mostly version 0. Tasks
+//! that are only read may be added while runs are written: they come last and have no runs.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -235,8 +235,8 @@ impl SnapshotBuilder {
 
     /// The next run of the task whose runs were begun last.
     pub(super) fn run(&mut self, outcome: &RunFields<'_>, edges: &[StoredEdge]) {
-        // The fields of the first word have few bits. A number that does not fit is written as all ones, and follows in a
-        // word of its own: here the place of the rule's version, below the number of reads.
+        // The fields of the first word have few bits. A number that does not fit is written as all ones, and follows in
+        // a word of its own: here the place of the rule's version, below the number of reads.
         let code = self.codes.iter().position(|code| *code == outcome.version);
         let code = code.or_else(|| {
             self.codes.push(outcome.version);
@@ -322,8 +322,8 @@ impl SnapshotBuilder {
         }
     }
 
-    /// The finished snapshot. `hash` gives the hash of a version by the caller's number; a version for which it has none
-    /// gets a hash that no task ever has.
+    /// The finished snapshot. `hash` gives the hash of a version by the caller's number; a version for which it has
+    /// none gets a hash that no task ever has.
     ///
     /// # Errors
     /// There is more than the format can hold.
@@ -377,8 +377,8 @@ impl SnapshotBuilder {
         let mut pages = vec![hashes, key_at, keys, directory, entries];
         pages.extend(blobs.0);
         pages.extend([siblings, facet_hashes, wanted, unwanted]);
-        // The checksums of the blocks are a section themselves, whose checksums are in the table: so opening a file reads the
-        // table only, and a block is read with one block of checksums.
+        // The checksums of the blocks are a section themselves, whose checksums are in the table: so opening a file
+        // reads the table only, and a block is read with one block of checksums.
         let all_sums: Vec<u8> =
             pages.iter().flat_map(|section| sums(section)).flat_map(u64::to_le_bytes).collect();
         let mut table = Vec::new();

@@ -1,18 +1,18 @@
 //! The walk: verifies the closure of a task by the numbers of a file, without loading any of it.
 //!
-//! `settle/check.rs` verifies kept runs task by task; the walk does the same for the whole closure of a task at once, over
-//! the columns of the file: a leaf is good if its rule confirms its witness, another task if the reads of one of its runs
-//! agree, group by group. No key is decoded but those of leaves, no task is loaded, and the depth of the graph costs a
-//! stack in memory. Whatever is not that plain is left undecided, and is settled the ordinary way when it is requested:
-//! tasks that have to execute, that failed, that are compared by times, or of which this process has newer runs than the
-//! file. So a process loads what a change invalidates, and nothing else: if a file was added to a directory, the readers
-//! of the other files agree by their facets.
+//! `settle/check.rs` verifies kept runs task by task; the walk does the same for the whole closure of a task at once,
+//! over the columns of the file: a leaf is good if its rule confirms its witness, another task if the reads of one of
+//! its runs agree, group by group. No key is decoded but those of leaves, no task is loaded, and the depth of the graph
+//! costs a stack in memory. Whatever is not that plain is left undecided, and is settled the ordinary way when it is
+//! requested: tasks that have to execute, that failed, that are compared by times, or of which this process has newer
+//! runs than the file. So a process loads what a change invalidates, and nothing else: if a file was added to a
+//! directory, the readers of the other files agree by their facets.
 //!
 //! The demand is that of `settle/check.rs`: a group is verified only if all groups before agree.
 //!
 //! The state of a walk ([`Walk`]) is under one lock, which is held while a task is decided; rules of leaves are called
-//! under it, and their panics are caught. It is taken before `Persist::bound`, the state of the file, and the history of
-//! any task.
+//! under it, and their panics are caught. It is taken before `Persist::bound`, the state of the file, and the history
+//! of any task.
 
 mod below;
 mod facets;
@@ -112,8 +112,8 @@ pub(super) struct Walk {
     bound: HashMap<u32, NodeId, BuildMix>,
     /// By task, the facet hashes of its versions in the file, of tasks of which they were compared in this epoch.
     facets: HashMap<u32, Vec<Option<FacetHashes>>, BuildMix>,
-    /// By task, the version that is good, if a reader of facets is good that read another version; kept as long as tasks
-    /// stay clean.
+    /// By task, the version that is good, if a reader of facets is good that read another version; kept as long as
+    /// tasks stay clean.
     equal_in_facets: HashMap<u32, u32, BuildMix>,
     /// What the next commit writes: the order of runs, and refreshed witnesses.
     pub(super) updates: HashMap<u32, RunUpdate, BuildMix>,
@@ -176,9 +176,9 @@ struct LocalRule {
 struct Damaged;
 
 impl Walk {
-    /// Begins the walk of a file in the epoch of a build, if it is not in that epoch already; `false` if a later epoch has
-    /// begun. Tasks that became nodes are taken over first, so that no verdict of before is kept for a task that was
-    /// declared changed.
+    /// Begins the walk of a file in the epoch of a build, if it is not in that epoch already; `false` if a later epoch
+    /// has begun. Tasks that became nodes are taken over first, so that no verdict of before is kept for a task that
+    /// was declared changed.
     fn begin_epoch(&mut self, stored: &Stored, generation: u64, inner: &Inner, persist: &Persist) -> bool {
         let epoch = inner.epoch;
         // A build of an earlier epoch that is not over must not take back what later ones established; it verifies by
@@ -532,8 +532,8 @@ impl<'l> Walker<'l> {
         Ok(())
     }
 
-    /// The first run of the present version of the rule, of a leaf the first with a witness that agrees; `None` if there is
-    /// none, or it is compared by times.
+    /// The first run of the present version of the rule, of a leaf the first with a witness that agrees; `None` if
+    /// there is none, or it is compared by times.
     fn first_run(&mut self, task: u32, here: LocalRule) -> Result<Option<OpenTask<'l>>, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let (mut at, mut was_asked) = (0, false);
@@ -644,8 +644,8 @@ impl Persist {
         updates
     }
 
-    /// The update of a task; the epoch of the scan after which it was found good, if it is a leaf that was; and the epoch in
-    /// which it was found stale, if it was.
+    /// The update of a task; the epoch of the scan after which it was found good, if it is a leaf that was; and the
+    /// epoch in which it was found stale, if it was.
     pub(super) fn findings(&self, place: Unloaded) -> (Option<RunUpdate>, Option<u64>, Option<u64>) {
         let walk = lock(&self.walk);
         if walk.generation != place.generation {
@@ -659,8 +659,8 @@ impl Persist {
 }
 
 impl Inner {
-    /// Settles a task by the numbers of the file, if these suffice: returns its good version. It is clean then, and only its
-    /// versions are loaded.
+    /// Settles a task by the numbers of the file, if these suffice: returns its good version. It is clean then, and
+    /// only its versions are loaded.
     pub(crate) fn settle_by_numbers(&self, node: NodeId, place: Unloaded) -> Option<Seq> {
         let core = &*self.engine;
         let persist = core.persist()?;
@@ -750,8 +750,8 @@ impl Core {
         Some(())
     }
 
-    /// The hash of a version of a task. It may have to be loaded: by the numbers of the file, a task can be clean because a
-    /// dependent of it is, without having been loaded itself.
+    /// The hash of a version of a task. It may have to be loaded: by the numbers of the file, a task can be clean
+    /// because a dependent of it is, without having been loaded itself.
     pub(crate) fn hash_of(&self, node: NodeId, seq: Seq) -> Option<Hash> {
         let hist = &self.node(node).hist;
         let known = lock(hist).hash_of(seq);

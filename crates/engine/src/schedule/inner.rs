@@ -2,8 +2,9 @@
 //!
 //! Only state: the algorithms are methods in the files of `settle`.
 //!
-//! Lock order: `unkept`, then `by_leaves`; the state of a slot is taken under neither of the queue's locks. The walk over
-//! the file (`Persist::walk`) is taken before both. `first_failure` is taken under any of them, and nothing under it.
+//! Lock order: `unkept`, then `by_leaves`; the state of a slot is taken under neither of the queue's locks. The walk
+//! over the file (`Persist::walk`) is taken before both. `first_failure` is taken under any of them, and nothing under
+//! it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,8 +31,8 @@ pub(crate) struct Inner {
     pub(crate) epoch: u64,
     // A copy: what is declared while the build runs belongs to the next epoch.
     pub(crate) inputs: Inputs,
-    /// The tasks that were requested from outside, or by a task of which no run is kept, and the version in the answer, if
-    /// there was one at once.
+    /// The tasks that were requested from outside, or by a task of which no run is kept, and the version in the answer,
+    /// if there was one at once.
     // A list, not a set: requests from outside are few, and duplicates are removed where it is read.
     pub(crate) asked: Mutex<Vec<(NodeId, Seq)>>,
     /// The reads of tasks that executed and of which no run is kept.

@@ -1,9 +1,10 @@
 //! The threads that work on one build.
 //!
-//! Work stealing: a stack of jobs for each of up to `jobs` threads (last in, first out: depth first, so few computations
-//! are open at once); an idle thread takes jobs from the others. A thread that needs a task runs it on its own stack, as
-//! far as there is room, so that most tasks are never in a queue. A thread that calls `Build::get` is a worker until its
-//! answer is there; the others are started when there is a second job, so that a small build never starts a thread.
+//! Work stealing: a stack of jobs for each of up to `jobs` threads (last in, first out: depth first, so few
+//! computations are open at once); an idle thread takes jobs from the others. A thread that needs a task runs it on its
+//! own stack, as far as there is room, so that most tasks are never in a queue. A thread that calls `Build::get` is a
+//! worker until its answer is there; the others are started when there is a second job, so that a small build never
+//! starts a thread.
 //!
 //! A task that awaits something foreign (a process, a timer) occupies no thread: its waker pushes it again. When all
 //! threads are idle and no task awaits something foreign, the unfinished tasks wait for each other: only then are
@@ -49,8 +50,8 @@ pub(crate) trait Works: Send + Sync + Sized + 'static {
     fn break_cycle(self: &Arc<Self>) -> bool;
 }
 
-/// How many bytes of stack tasks may use that are run on the stack of the thread that needs them. Much less than a thread
-/// has: a task that begins just below the limit needs room for its own code.
+/// How many bytes of stack tasks may use that are run on the stack of the thread that needs them. Much less than a
+/// thread has: a task that begins just below the limit needs room for its own code.
 // A thread of the standard library has 2 MiB, the main thread 8 MiB as a rule.
 const MAX_NESTED_STACK: usize = 256 << 10;
 
@@ -205,8 +206,8 @@ impl Queue {
         if added <= own {
             return group;
         }
-        // Parked threads are woken before another one is started. The condition variable is notified under the lock, so a
-        // thread that is about to park sees the job or the notification.
+        // Parked threads are woken before another one is started. The condition variable is notified under the lock, so
+        // a thread that is about to park sees the job or the notification.
         let wanted = added - own;
         if ready.parked > 0 {
             if wanted > 1 { self.more.notify_all() } else { self.more.notify_one() }

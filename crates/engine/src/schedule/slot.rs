@@ -228,7 +228,8 @@ impl SlotState {
         let is_answered = |part: &mut (Part, Waiter)| self.is_answered(part.0);
         let answered = waiters.extract_if(.., is_answered).map(|(_, waiter)| waiter).collect();
         match &mut self.open {
-            // Most tasks are over when they are settled: what only waiting needs is freed, not kept to the end of the build.
+            // Most tasks are over when they are settled: what only waiting needs is freed, not kept to the end of the
+            // build.
             Some(open) if waiters.is_empty() && open.is_over() => self.open = None,
             Some(open) => open.waiters = waiters,
             None => {}

@@ -51,7 +51,8 @@ impl Wait {
     }
 
     fn close(&self) {
-        // Both the last answer and the dropped request close it: by the swap, exactly one of them counts the frame down.
+        // Both the last answer and the dropped request close it: by the swap, exactly one of them counts the frame
+        // down.
         if self.open.swap(false, Ordering::AcqRel)
             && let Some(frame) = &self.frame
         {
@@ -64,7 +65,8 @@ impl Wait {
         self.remaining.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts one down; wakes at zero. `AcqRel`, so that the woken future sees what all others that arrived have written.
+    /// Counts one down; wakes at zero. `AcqRel`, so that the woken future sees what all others that arrived have
+    /// written.
     pub(crate) fn arrive(&self) {
         if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
             // Before the waker: the frame may be polled at once on another thread, where a wait that is over must not

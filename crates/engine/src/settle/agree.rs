@@ -1,10 +1,10 @@
 //! Verification by leaves ([`crate::Policy::deep`]): a kept run is good if all leaves below it are unchanged. The tasks
 //! in between are neither verified nor loaded.
 //!
-//! For a task that is not loaded, the leaves are compared by their numbers in the file; a leaf that cannot be decided by
-//! numbers alone (its witness does not agree, or this process has newer runs) is loaded and settled the ordinary way.
-//! For a task that is loaded they are compared one by one. Either way a leaf is settled once in a build, whether it is
-//! for another run, another task, the walk over the file, or a running task.
+//! For a task that is not loaded, the leaves are compared by their numbers in the file; a leaf that cannot be decided
+//! by numbers alone (its witness does not agree, or this process has newer runs) is loaded and settled the ordinary
+//! way. For a task that is loaded they are compared one by one. Either way a leaf is settled once in a build, whether
+//! it is for another run, another task, the walk over the file, or a running task.
 //!
 //! Where no run is good by its leaves, its reads decide (`settle/check.rs`): a leaf may have changed and the reads be
 //! unchanged (early cutoff). A task that is verified by leaves only executes then.

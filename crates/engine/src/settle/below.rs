@@ -1,8 +1,8 @@
 //! Traversal of the closure of some tasks, along the runs that are good in a build, for collecting and explaining.
 //!
-//! Tasks that were settled by the numbers of a file are traversed there, and are not loaded. Below a task that is good by
-//! its leaves, the tasks in between were not settled. Either the traversal follows their kept runs and the leaves as they
-//! were found, and executes nothing; or it lists the unsettled tasks, and is repeated once they are settled.
+//! Tasks that were settled by the numbers of a file are traversed there, and are not loaded. Below a task that is good
+//! by its leaves, the tasks in between were not settled. Either the traversal follows their kept runs and the leaves as
+//! they were found, and executes nothing; or it lists the unsettled tasks, and is repeated once they are settled.
 
 use std::collections::HashMap;
 
@@ -31,7 +31,8 @@ pub(crate) trait Visit {
         None
     }
 
-    /// Called for a task of that rule that a task read or mentioned; in order, right after [`Visit::visit`] for the reader.
+    /// Called for a task of that rule that a task read or mentioned; in order, right after [`Visit::visit`] for the
+    /// reader.
     fn read(&mut self, _read: TaskRef) {}
 }
 
@@ -264,9 +265,9 @@ impl<V: Visit> Below<'_, V> {
         }
     }
 
-    /// The reads of the good run of a task at a version. Another build may have replaced that run by another one with the
-    /// same version. So where unsettled tasks are listed, a run is only taken if it certainly is the good one; else its
-    /// unsettled reads are listed, and none is taken yet.
+    /// The reads of the good run of a task at a version. Another build may have replaced that run by another one with
+    /// the same version. So where unsettled tasks are listed, a run is only taken if it certainly is the good one; else
+    /// its unsettled reads are listed, and none is taken yet.
     fn good_run(&mut self, node: NodeId, entry: &Node, now: Seq) -> Option<Arc<[Edge]>> {
         let version = self.inner.engine.rule(entry).version();
         let (runs, replaced) = {

@@ -218,8 +218,8 @@ impl Inner {
         }
     }
 
-    /// Suspends `work` until `part` of each of `deps` is settled; returns it if they are already, and drops it if the task
-    /// was ended meanwhile.
+    /// Suspends `work` until `part` of each of `deps` is settled; returns it if they are already, and drops it if the
+    /// task was ended meanwhile.
     pub(crate) fn wait_for(
         self: &Arc<Inner>,
         Task { id, slot, .. }: Task<'_>,
@@ -227,8 +227,8 @@ impl Inner {
         part: Part,
         work: Work,
     ) -> Option<Work> {
-        // One count for this function itself, so that the answers that arrive meanwhile do not resume the work before all
-        // waiters are registered. Whichever thread counts down to zero takes the work.
+        // One count for this function itself, so that the answers that arrive meanwhile do not resume the work before
+        // all waiters are registered. Whichever thread counts down to zero takes the work.
         slot.pending.store(1, Ordering::Release);
         {
             let mut state = lock(&slot.state);
@@ -262,8 +262,8 @@ impl Inner {
             let mut hist = lock(&task.node.hist);
             let reordered = hist.used(&run.edges, run.seq);
             let stamp = self.stamp(task.node, &hist);
-            // Only by the run that is first now: dependents are recorded along its reads. This run may have been replaced by
-            // another build.
+            // Only by the run that is first now: dependents are recorded along its reads. This run may have been
+            // replaced by another build.
             let is_latest = |kept: &Run| kept.stamp == stamp && Arc::ptr_eq(&kept.edges, &run.edges);
             if is_clean && run.fail.is_none() && hist.runs.first().is_some_and(is_latest) {
                 self.mark_clean(task, &mut hist, run.seq);

@@ -1,7 +1,7 @@
 //! Clean tasks: those that stay good from one build to the next without verification.
 //!
-//! A task that was settled in some epoch, with everything in its closure, is *clean* in all later epochs until a change is
-//! declared of something in its closure. A declared change invalidates all transitive dependents at once, along the
+//! A task that was settled in some epoch, with everything in its closure, is *clean* in all later epochs until a change
+//! is declared of something in its closure. A declared change invalidates all transitive dependents at once, along the
 //! reads of the runs by which tasks were settled (the *dirtying* phase of Adapton; the push half of a push-pull
 //! algorithm). A request for a clean task has its answer at once: a null build costs the same however large the graph
 //! is, and a build after a change verifies only what that change invalidated, as far as it is requested.
@@ -10,8 +10,8 @@
 //! without. All this is about the latest epoch; a build of an earlier epoch that meets something newer verifies by the
 //! traces, as if nothing were clean.
 //!
-//! `graph/clean.rs` has the reason for `SeqCst`: storing that a task is settled and looking for invalidation must not be
-//! reordered, nor declaring a change and looking for settled tasks.
+//! `graph/clean.rs` has the reason for `SeqCst`: storing that a task is settled and looking for invalidation must not
+//! be reordered, nor declaring a change and looking for settled tasks.
 
 use std::collections::HashSet;
 
@@ -26,8 +26,8 @@ use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Rebuild, Store};
 
 impl Core {
-    /// Invalidates `nodes`, which changed in `epoch`, and their transitive dependents. `false`: the dependents of some are
-    /// not known, so the caller has to treat no task as clean.
+    /// Invalidates `nodes`, which changed in `epoch`, and their transitive dependents. `false`: the dependents of some
+    /// are not known, so the caller has to treat no task as clean.
     #[must_use]
     pub(crate) fn invalidate(&self, nodes: impl IntoIterator<Item = NodeId>, epoch: u64) -> bool {
         let epoch = epoch as u32;
@@ -70,7 +70,8 @@ impl Core {
         !self.has_clean.load(Ordering::SeqCst) || self.note_dependents()
     }
 
-    /// Records dependents from now on, and now those of all tasks that are clean. `false`: the reads of some are not known.
+    /// Records dependents from now on, and now those of all tasks that are clean. `false`: the reads of some are not
+    /// known.
     fn note_dependents(&self) -> bool {
         // Set before the tasks are visited: one that becomes clean meanwhile adds itself to the dependents
         // (`mark_clean`).
@@ -113,8 +114,8 @@ impl Core {
         }
     }
 
-    /// Loads what was settled by the numbers of a file, with its closure, which is as clean as it is. `false`: the file is
-    /// gone or corrupt.
+    /// Loads what was settled by the numbers of a file, with its closure, which is as clean as it is. `false`: the file
+    /// is gone or corrupt.
     pub(crate) fn bind_clean(&self) -> bool {
         let is_settled = |node: NodeId| self.node(node).clean.settled.load(Ordering::SeqCst) != 0;
         let of_file = |node: NodeId| {
@@ -224,8 +225,8 @@ impl Inner {
         });
     }
 
-    /// Marks a task that was settled by its latest run as clean, if all that it read is clean, too, at the version that was
-    /// read.
+    /// Marks a task that was settled by its latest run as clean, if all that it read is clean, too, at the version that
+    /// was read.
     pub(crate) fn mark_clean_if_reads_are(&self, task: Task<'_>, hist: &mut Hist, edges: &[Edge], seq: Seq) {
         let by_hash = task.node.policy.rebuild == Rebuild::Hashes;
         let is_clean =
@@ -253,9 +254,9 @@ impl Inner {
         if settled.load(Ordering::SeqCst) >> 32 >= self.epoch {
             return;
         }
-        // First the task is added to the dependents, so that later changes invalidate it; changes before that are in the
-        // result. If dependents are not recorded yet, the thread that begins to record them locks each task's history,
-        // which is held here, and then sees that this one is settled.
+        // First the task is added to the dependents, so that later changes invalidate it; changes before that are in
+        // the result. If dependents are not recorded yet, the thread that begins to record them locks each task's
+        // history, which is held here, and then sees that this one is settled.
         let notes = core.notes_dependents.load(Ordering::SeqCst);
         if notes && u64::from(core.note_reads(task.id, hist)) > self.epoch {
             return;

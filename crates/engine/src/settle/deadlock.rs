@@ -1,8 +1,8 @@
 //! Dependency cycles: the search for tasks that wait for each other.
 //!
-//! There is no search when an edge is added. When all threads are idle, the remaining waits contain a cycle; it is found
-//! in time linear in the waiting tasks, and it is always the same one, whatever the schedule was: through the least key
-//! of all tasks on cycles, and from there a shortest path back, least keys first.
+//! There is no search when an edge is added. When all threads are idle, the remaining waits contain a cycle; it is
+//! found in time linear in the waiting tasks, and it is always the same one, whatever the schedule was: through the
+//! least key of all tasks on cycles, and from there a shortest path back, least keys first.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -86,9 +86,9 @@ impl Inner {
 
     /// The canonical cycle: shortest through the least key that lies on any.
     fn find_cycle(&self, waits: &Waits) -> Option<Vec<NodeId>> {
-        // Kahn's algorithm from both ends: tasks without a remaining dependency, and tasks without a remaining dependent,
-        // are removed until there are none. The rest lies on a cycle or on a path between two cycles. A search for strongly
-        // connected components would need recursion.
+        // Kahn's algorithm from both ends: tasks without a remaining dependency, and tasks without a remaining
+        // dependent, are removed until there are none. The rest lies on a cycle or on a path between two cycles. A
+        // search for strongly connected components would need recursion.
         let mut left = trim(waits);
         while !left.is_empty() {
             let least = *left.iter().min_by_key(|node| self.engine.key_ref(**node))?;

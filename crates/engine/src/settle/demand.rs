@@ -1,5 +1,5 @@
-//! Requests between tasks of a build: an answer that is there is taken; otherwise a waiter is registered, and the task is
-//! run by the requesting thread if it can, else by a thread of the queue.
+//! Requests between tasks of a build: an answer that is there is taken; otherwise a waiter is registered, and the task
+//! is run by the requesting thread if it can, else by a thread of the queue.
 
 use crate::Fail;
 use crate::graph::ids::{NodeId, Seq};
@@ -41,8 +41,8 @@ impl Inner {
         self.clean_answer(node, part).or_else(|| lock(&self.slots.at(node).state).answer(part))
     }
 
-    /// Requests a part of `node`. Returns the answer if it is there; else registers `waiter`, and returns the job that has to
-    /// be run if this is the first request.
+    /// Requests a part of `node`. Returns the answer if it is there; else registers `waiter`, and returns the job that
+    /// has to be run if this is the first request.
     pub(crate) fn ask(
         &self,
         node: NodeId,
@@ -70,8 +70,8 @@ impl Inner {
         (None, job)
     }
 
-    /// Runs what can be run of these tasks on the stack of the calling thread, which works on the build; meanwhile other
-    /// threads may take the next ones.
+    /// Runs what can be run of these tasks on the stack of the calling thread, which works on the build; meanwhile
+    /// other threads may take the next ones.
     pub(crate) fn run_group(self: &Arc<Inner>, nodes: impl Iterator<Item = NodeId>, part: Asked) {
         let claimed = |node| {
             let task = self.task(node);
@@ -105,8 +105,8 @@ impl Inner {
         if state.is_answered(part) { None } else { state.wake_up(part) }
     }
 
-    /// Registers a computation that is suspended for the first time, so that it can be aborted. False if its result is not
-    /// needed any more.
+    /// Registers a computation that is suspended for the first time, so that it can be aborted. False if its result is
+    /// not needed any more.
     pub(crate) fn register_frame(&self, frame: &Arc<Frame>) -> bool {
         // Most computations are never suspended, and so never registered: a slot refers to a frame only while that
         // waits.

@@ -7,8 +7,8 @@
 //! The state is one atomic with these transitions: RUNNING → IDLE or FOREIGN (suspended) → SCHEDULED (woken, in the
 //! queue) → RUNNING; RUNNING → NOTIFIED (woken while it is polled) → RUNNING (polled again); any → OVER. Each
 //! transition is a compare-exchange or swap, so exactly one thread does it, and that thread has the right to what
-//! follows: to poll, to push the job, to drop the computation. `AcqRel`, so that the thread that polls next sees what the
-//! one before has written.
+//! follows: to poll, to push the job, to drop the computation. `AcqRel`, so that the thread that polls next sees what
+//! the one before has written.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Wake, Waker};
@@ -115,7 +115,8 @@ impl Frame {
                 Ok(Poll::Ready(made)) => break made,
                 Err(payload) => {
                     let fail = Fail::transient(Panicked::new(&*payload));
-                    // Relaxed here and below: set before the first poll; the state publishes the frame to other threads.
+                    // Relaxed here and below: set before the first poll; the state publishes the frame to other
+                    // threads.
                     let is_hash = self.is_hash.load(Ordering::Relaxed);
                     break if is_hash {
                         ErasedOutcome::Hash(Err(fail))
@@ -240,11 +241,11 @@ impl Wake for Frame {
         if state == RUNNING {
             return;
         }
-        // First into the queue, then out of the count of foreign waits: an idle thread sees one or the other, and does not
-        // search for a cycle meanwhile.
+        // First into the queue, then out of the count of foreign waits: an idle thread sees one or the other, and does
+        // not search for a cycle meanwhile.
         self.build.queue.push(&self.build, Job::Run(self.clone()));
-        // A thread may have run the job and gone idle between the two. It has seen the count too high and has not searched
-        // for cycles, so the threads are woken once more.
+        // A thread may have run the job and gone idle between the two. It has seen the count too high and has not
+        // searched for cycles, so the threads are woken once more.
         if state == FOREIGN && self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.build.queue.wake_all();
         }

@@ -49,8 +49,8 @@ impl Inner {
             && leaves.rules.iter().all(|(rule, version)| self.engine.rule_at(*rule).version() == *version)
     }
 
-    /// The leaves below a run with these reads that is good in this build; `None` if it does not follow from them, or the
-    /// reads of some task below are no longer known.
+    /// The leaves below a run with these reads that is good in this build; `None` if it does not follow from them, or
+    /// the reads of some task below are no longer known.
     pub(crate) fn leaves_of(&self, edges: &[Edge]) -> Option<Leaves> {
         // In two steps: `Numbers` holds the lock on the walk and borrows the file that `source` keeps.
         let source = self.engine.persist().and_then(|persist| persist.numbers());

@@ -2,9 +2,9 @@
 //! histories of changed leaves, new processes with the same file, scans, evicted values and commits.
 //!
 //! The model recomputes everything for the outcomes. For the economy it keeps a plain list of runs for each task, each
-//! with what it read and which facets it looked at; a task must execute exactly if no kept run looked only at what is as
-//! it is now. After a new process has opened the file, the number of tasks that it loads is compared, too: a build that
-//! executes nothing is decided over the numbers of the file (`persist/walk.rs`).
+//! with what it read and which facets it looked at; a task must execute exactly if no kept run looked only at what is
+//! as it is now. After a new process has opened the file, the number of tasks that it loads is compared, too: a build
+//! that executes nothing is decided over the numbers of the file (`persist/walk.rs`).
 //!
 //! A failing case is reduced and printed. `TAUT_SOAK` multiplies the number of cases, `TAUT_SEED` chooses the first.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
@@ -247,7 +247,8 @@ fn build(restart: Option<Restart>, changes: &[(usize, u64)], root: usize) -> Bui
 
 const COMMITTED: Option<Restart> = Some(Restart::Committed);
 
-/// A reader of facets of a value that has none sees the whole: another of its runs may be good, and is found by numbers.
+/// A reader of facets of a value that has none sees the whole: another of its runs may be good, and is found by
+/// numbers.
 #[test]
 fn readers_of_values_without_facets_are_decided_by_numbers() {
     let reads =
@@ -284,8 +285,8 @@ fn leaves_are_those_of_the_run_that_is_good_now() {
     });
 }
 
-/// The run that is dropped is the one that was not used for longest, also if the others were found good by the numbers of
-/// the file only, in several builds of a process.
+/// The run that is dropped is the one that was not used for longest, also if the others were found good by the numbers
+/// of the file only, in several builds of a process.
 #[test]
 fn the_run_that_was_not_used_for_longest_is_dropped() {
     let by_hash = vec![step(How::Hash, &[(0, 0)], false)];
@@ -357,8 +358,8 @@ fn below_a_clean_reader_of_facets_the_version_is_the_good_one() {
     });
 }
 
-/// The file has a version of a leaf by its hash only. This process has come to it again, and knows its facets: the reader
-/// is decided by numbers.
+/// The file has a version of a leaf by its hash only. This process has come to it again, and knows its facets: the
+/// reader is decided by numbers.
 #[test]
 fn facets_of_a_version_that_this_process_came_to_are_known() {
     let three = task(3, vec![step(How::Value, &[(0, 0)], false)]);

@@ -177,7 +177,8 @@ impl Model {
         Model { runs, ..Model::default() }
     }
 
-    /// The change that a run of a task must have seen. A run of a leaf whose witness is right counts as having seen a scan.
+    /// The change that a run of a task must have seen. A run of a leaf whose witness is right counts as having seen a
+    /// scan.
     fn stamp(&mut self, case: &Case, all: &[Reference], key: usize) -> u64 {
         let declared = self.declared.get(&key).copied().unwrap_or(0);
         if !case.is_leaf(key) {

@@ -141,8 +141,8 @@ fn has_witness(leaf: usize) -> bool {
     leaf.is_multiple_of(2)
 }
 
-/// Tasks, by what is asked of them: those that go by leaves only are of another rule than the others. Notes if it is not
-/// known what is below one: the file was found to be corrupt after it was settled by it.
+/// Tasks, by what is asked of them: those that go by leaves only are of another rule than the others. Notes if it is
+/// not known what is below one: the file was found to be corrupt after it was settled by it.
 #[derive(Clone)]
 struct Tasks(Arc<Program>, Arc<AtomicBool>);
 
@@ -717,8 +717,8 @@ fn check(mut program: Program, edits: Vec<Edit>) {
     }
 }
 
-/// Found by the random test: a task is good by the numbers of a file; in the next build the file is found to be damaged,
-/// so that the reads of the task are not known.
+/// Found by the random test: a task is good by the numbers of a file; in the next build the file is found to be
+/// damaged, so that the reads of the task are not known.
 #[test]
 fn leaves_are_not_known_where_the_file_that_a_task_was_found_good_by_is_damaged() {
     let step = Step { reads: vec![0], hash_only: false, conditional: false };

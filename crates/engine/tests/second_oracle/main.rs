@@ -1,11 +1,11 @@
 //! A second opinion of the engine, written against its public interface and the definition of a build alone.
 //!
-//! Beyond the first (`oracle/main.rs`): hash functions apart from values, values in files that are overwritten,
-//! tasks stored nowhere, order-only reads, tasks started early, transient failures, values set from outside, siblings that
-//! share a value, rules of which everything changed, what-if builds, and for every function that ran the reason why. What
-//! ran must be exactly what the model predicts (where siblings share a value, that depends on the order of requests,
-//! and only answers are compared); a build that is not a what-if build must answer as a build from scratch does; and what it
-//! reports afterwards must be true.
+//! Beyond the first (`oracle/main.rs`): hash functions apart from values, values in files that are overwritten, tasks
+//! stored nowhere, order-only reads, tasks started early, transient failures, values set from outside, siblings that
+//! share a value, rules of which everything changed, what-if builds, and for every function that ran the reason why.
+//! What ran must be exactly what the model predicts (where siblings share a value, that depends on the order of
+//! requests, and only answers are compared); a build that is not a what-if build must answer as a build from scratch
+//! does; and what it reports afterwards must be true.
 //!
 //! `corpus/*.txt` are cases that once failed, or are worth reading; they come first. A failing random case is
 //! made smaller and printed in that form. `TAUT_SOAK` multiplies the number of random cases.
@@ -403,9 +403,9 @@ fn run(cases: u64, check: fn(&Case)) -> u64 {
     cases * factor
 }
 
-/// Compared are outcomes, what is inferred without executing, exactly what has to run, failures, reasons, mixes of values and
-/// hashes, lost values; and what-if builds change nothing. The model looks from the top, so whatever the engine marks from
-/// below has to come to the same.
+/// Compared are outcomes, what is inferred without executing, exactly what has to run, failures, reasons, mixes of
+/// values and hashes, lost values; and what-if builds change nothing. The model looks from the top, so whatever the
+/// engine marks from below has to come to the same.
 #[test]
 fn exactly_the_stale_tasks_run_and_answers_equal_a_clean_build() {
     let cases = run(1_000, check);

@@ -440,8 +440,8 @@ impl Going<'_> {
         Some(leaves)
     }
 
-    /// The change of the world that a task's run must have seen. A leaf that is merely stale after a scan, and whose witness
-    /// still agrees, is valid.
+    /// The change of the world that a task's run must have seen. A leaf that is merely stale after a scan, and whose
+    /// witness still agrees, is valid.
     fn stamp(&mut self, key: usize) -> u64 {
         let declared = self.model.declared.get(&key).copied().unwrap_or(0);
         if self.task(key).is_some() {

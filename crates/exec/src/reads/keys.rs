@@ -14,7 +14,8 @@ use crate::{
     trees,
 };
 
-/// What the keys begin with. The numbers are raised when a key gets another meaning: nothing is found under the old ones then.
+/// What the keys begin with. The numbers are raised when a key gets another meaning: nothing is found under the old
+/// ones then.
 const SALT_OF_NAMES: &str = "taut depfile names 4";
 const SALT_OF_CONTENTS: &str = "taut depfile contents 4";
 
@@ -89,8 +90,8 @@ pub(crate) fn result_of_lists(lists: &mut dyn Iterator<Item = taut_proto::Digest
 pub(crate) struct KeptReads<'a> {
     pub(crate) store: &'a Store,
     pub(crate) demands: Demands<'a>,
-    /// The id of the server that executes them, if one does: its results are no others'. A server itself has them without
-    /// that, as its clients may have different names for it.
+    /// The id of the server that executes them, if one does: its results are no others'. A server itself has them
+    /// without that, as its clients may have different names for it.
     pub(crate) server: Option<&'a str>,
 }
 

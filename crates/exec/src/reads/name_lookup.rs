@@ -17,7 +17,8 @@ pub(super) enum DepfileContent {
     Read(BTreeSet<Str>),
     /// What was read is not known.
     Unclear,
-    /// It names this, which is not an input; and if that is a file outside of the action's directory, what the name leads to.
+    /// It names this, which is not an input; and if that is a file outside of the action's directory, what the name
+    /// leads to.
     Stranger(String, Option<PathBuf>),
 }
 
@@ -52,13 +53,15 @@ pub(super) struct NameLookup<'a> {
     pub(super) links: BTreeMap<&'a str, String>,
     /// The action's directory while it ran, if it is known.
     pub(super) ran_in: Option<&'a Path>,
-    /// Whether the action saw the files of this machine under the same names: it ran here, and no launcher was in between.
+    /// Whether the action saw the files of this machine under the same names: it ran here, and no launcher was in
+    /// between.
     pub(super) is_seen_here: bool,
     pub(super) system: SystemDirs<'a>,
 }
 
 impl NameLookup<'_> {
-    /// Follows a name from a directory of the action, component by component, since `..` behind a link is not what it seems.
+    /// Follows a name from a directory of the action, component by component, since `..` behind a link is not what it
+    /// seems.
     fn place(&self, from: &str, name: &str) -> NamePath {
         if self.inputs.contains_key(".") {
             return NamePath::InTree;
@@ -126,8 +129,8 @@ impl NameLookup<'_> {
         }
     }
 
-    /// Where a name leads that leads out of the action's directory. `relative`: if it is relative to the working directory,
-    /// what is; `end`: as in [`NamePath::Outside`].
+    /// Where a name leads that leads out of the action's directory. `relative`: if it is relative to the working
+    /// directory, what is; `end`: as in [`NamePath::Outside`].
     fn outside(&self, name: &str, relative: &str, end: &Path) -> Outside {
         let path = match self.ran_in {
             _ if relative.starts_with('/') => PathBuf::from(relative),
@@ -164,14 +167,15 @@ impl NameLookup<'_> {
         }
     }
 
-    /// The inputs whose path is the end of a name: it may be such an input by its whole path, in a place that is not known.
+    /// The inputs whose path is the end of a name: it may be such an input by its whole path, in a place that is not
+    /// known.
     fn with_end_of(&self, name: &str) -> Vec<NamePath> {
         let components: Vec<&str> = name.split('/').collect();
         // Longest first is of no importance: all that match are taken, since which one was meant is not known.
         let ends = (0..components.len()).map(|start| components[start..].join("/"));
         let places = ends.flat_map(|end| ["", self.cwd].map(|from| self.place(from, &end)));
-        // A directory of the tool chain's headers may have the name of a file elsewhere. What is read of a directory are
-        // names, and these are in the keys.
+        // A directory of the tool chain's headers may have the name of a file elsewhere. What is read of a directory
+        // are names, and these are in the keys.
         places
             .filter(|place| !matches!(place, NamePath::Directory | NamePath::Nowhere | NamePath::Outside(_)))
             .collect()
@@ -232,7 +236,8 @@ enum Outside {
     System,
     /// To another file of this machine.
     Stranger(PathBuf),
-    /// To nothing that is there on this machine; or it does not mean here what it meant to the action. With what the name
-    /// would lead to; the name itself if it is one from the action's directory, and it is not known where that was.
+    /// To nothing that is there on this machine; or it does not mean here what it meant to the action. With what the
+    /// name would lead to; the name itself if it is one from the action's directory, and it is not known where that
+    /// was.
     Unknown(PathBuf),
 }

@@ -1,12 +1,12 @@
 //! Inputs that a command may read without reporting it, so that their content always counts.
 //!
-//! Compilers report source texts that they read, and nothing else reliably: neither programs, precompiled headers and profiles
-//! nor what gives them options. So whatever is named by the command or its environment counts, and what is named by a file
-//! that may hold options, however deep (`@FILE` in `@FILE`, a script that calls a compiler, `INCLUDE` in a script of the linker).
-//! A name is that of the file, since a command may change its directory.
+//! Compilers report source texts that they read, and nothing else reliably: neither programs, precompiled headers and
+//! profiles nor what gives them options. So whatever is named by the command or its environment counts, and what is
+//! named by a file that may hold options, however deep (`@FILE` in `@FILE`, a script that calls a compiler, `INCLUDE`
+//! in a script of the linker). A name is that of the file, since a command may change its directory.
 //!
-//! All of this follows from contents that count themselves, so it is equal wherever a key is. In doubt a content counts: that
-//! costs only reuse.
+//! All of this follows from contents that count themselves, so it is equal wherever a key is. In doubt a content
+//! counts: that costs only reuse.
 
 use taut_digest::{ObjectInfo, ObjectType};
 use taut_store::Result;
@@ -18,8 +18,8 @@ use crate::{Execution, message::rebased};
 /// Directives of the assembler that read a file, also from a C source; the case of letters does not matter there.
 const ASSEMBLER_READS: [&[u8]; 2] = [b".incbin", b".include"];
 
-/// How the names of source texts end. Compilers report each one that they read, and nothing else reliably: GCC names neither
-/// a precompiled header (`x.h.gch`) nor the header that it was made from, and no profile (`x.gcda`).
+/// How the names of source texts end. Compilers report each one that they read, and nothing else reliably: GCC names
+/// neither a precompiled header (`x.h.gch`) nor the header that it was made from, and no profile (`x.gcda`).
 const SOURCE_ENDINGS: [&str; 44] = [
     "c", "cc", "cpp", "cxx", "c++", "m", "mm", "h", "hh", "hpp", "hxx", "h++", "inc", "inl", "ipp", "tpp",
     "txx", "tcc", "ixx", "def", "i", "ii", "s", "sx", "asm", "cu", "cuh", "cl", "f", "for", "f77", "f90",
@@ -29,12 +29,13 @@ const SOURCE_ENDINGS: [&str; 44] = [
 /// How the names of files end that are not text.
 const BINARY_ENDINGS: [&str; 10] = ["o", "a", "so", "lo", "obj", "gch", "pch", "pcm", "gcda", "bc"];
 
-/// What makes GCC read files that it neither reports nor names: `@FILE` is recognised apart ([`takes_options_from_files`]).
-/// `-B` and `--prefix` are one option, and like these variables they say where a file `specs` is searched.
+/// What makes GCC read files that it neither reports nor names: `@FILE` is recognised apart
+/// ([`takes_options_from_files`]). `-B` and `--prefix` are one option, and like these variables they say where a file
+/// `specs` is searched.
 const OPTIONS_FROM_FILES: [&str; 5] = ["-B", "--prefix", "-specs", "GCC_EXEC_PREFIX", "LIBRARY_PATH"];
 
-/// After these words, the file that is named may hold options or commands, also if it ends like a source text: options of
-/// compilers and linkers, a command of scripts of the linker, and what runs a script or puts a file into a command.
+/// After these words, the file that is named may hold options or commands, also if it ends like a source text: options
+/// of compilers and linkers, a command of scripts of the linker, and what runs a script or puts a file into a command.
 const BEFORE_TEXTS: [&str; 12] = [
     "-T", "-dT", "-script", "--script", "-specs", "--specs", "INCLUDE", "sh", "bash", "dash", "source", "cat",
 ];
@@ -43,7 +44,8 @@ const BEFORE_TEXTS: [&str; 12] = [
 const MAX_SCRIPT_BYTES: u64 = 1 << 20;
 const MAX_SEARCHED_BYTES: u64 = 4 << 20;
 
-/// What follows the last dot of a file's name; `None` for names without one, which headers of C++ have, and files of options.
+/// What follows the last dot of a file's name; `None` for names without one, which headers of C++ have, and files of
+/// options.
 pub(super) fn ending(path: &str) -> Option<&str> {
     file_name(path).rsplit_once('.').map(|(_, ending)| ending)
 }
@@ -65,7 +67,8 @@ pub(super) fn takes_options_from_files(text: &[u8]) -> bool {
         || OPTIONS_FROM_FILES.iter().any(|part| memchr::memmem::find(text, part.as_bytes()).is_some())
 }
 
-/// Whether a text has a directive by which the assembler reads another file, be it written in several adjacent strings of C.
+/// Whether a text has a directive by which the assembler reads another file, be it written in several adjacent strings
+/// of C.
 pub(super) fn reads_by_assembler(content: &[u8]) -> bool {
     let mut joined = Vec::with_capacity(content.len());
     let mut rest = content;
@@ -113,7 +116,8 @@ pub(super) fn named_in(text: &[u8], path: &str, rebased: &str) -> Named {
     let name = file_name(path).as_bytes();
     for at in memchr::memmem::find_iter(text, name) {
         let (before, after) = (&text[..at], &text[at + name.len()..]);
-        // A path in a word goes on before the name; of an option that is written together with it, the begin is not a name.
+        // A path in a word goes on before the name; of an option that is written together with it, the begin is not a
+        // name.
         let begin = before.iter().rposition(|byte| is_between(*byte)).map_or(0, |last| last + 1);
         let (earlier, prefix) = before.split_at(begin);
         // A full stop may end a sentence of a script.
@@ -162,7 +166,8 @@ impl Search<'_> {
         self.has_option_files |= takes_options_from_files(text);
         for (number, (path, info)) in self.objects.iter().enumerate() {
             match info.object_type {
-                // By its name alone, since it may be found by PATH. What it does itself is not known, nor what it calls.
+                // By its name alone, since it may be found by PATH. What it does itself is not known, nor what it
+                // calls.
                 ObjectType::Executable if !self.has_option_files => {
                     self.has_option_files = memchr::memmem::find(text, file_name(path).as_bytes()).is_some();
                 }
@@ -248,7 +253,8 @@ impl Execution {
         Ok((search.named, search.has_option_files))
     }
 
-    /// The content of an input, if it is on this machine: in the store, or as a source. Nothing is fetched, and nothing stored.
+    /// The content of an input, if it is on this machine: in the store, or as a source. Nothing is fetched, and nothing
+    /// stored.
     pub(super) fn content_here(
         &self,
         action: &ActionDescription,

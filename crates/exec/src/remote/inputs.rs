@@ -65,8 +65,8 @@ impl RemoteAction {
         Some(Missed { action, command, inputs, is_incomplete })
     }
 
-    /// Describes the action as one of which no result is taken from the server's cache, nor kept there. Returns whether that
-    /// changes anything.
+    /// Describes the action as one of which no result is taken from the server's cache, nor kept there. Returns whether
+    /// that changes anything.
     pub(super) fn set_uncached(&mut self, store: &Store) -> bool {
         // Of the messages that `describe` made, so it is there and can be read.
         let made = self.tops.first().and_then(|action| self.made.get(&key(action)));

@@ -1,8 +1,8 @@
-//! Results that a server has by what was read (`crate::reads`), for other checkouts and machines: looked up before an action is
-//! executed, and stored at the end of a build, all at once.
+//! Results that a server has by what was read (`crate::reads`), for other checkouts and machines: looked up before an
+//! action is executed, and stored at the end of a build, all at once.
 //!
-//! The keys are in the form of the store, which is that of the server's protocol. A server that takes no results has none:
-//! `just execute`, and so the native protocol, is not asked.
+//! The keys are in the form of the store, which is that of the server's protocol. A server that takes no results has
+//! none: `just execute`, and so the native protocol, is not asked.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -83,8 +83,8 @@ impl ServerReads {
         Ok(())
     }
 
-    /// Stores what was noted. What is under a first key is read, added to and written, without a lock: two builds that end at
-    /// once may lose one list, which costs a run.
+    /// Stores what was noted. What is under a first key is read, added to and written, without a lock: two builds that
+    /// end at once may lose one list, which costs a run.
     ///
     /// # Errors
     /// The server does not answer, or takes no results.

@@ -1,5 +1,5 @@
-//! The result of an execution by a server, as that of a run: outputs are noted, not fetched; but each is checked to be there,
-//! to be of the right kind, and where it belongs.
+//! The result of an execution by a server, as that of a run: outputs are noted, not fetched; but each is checked to be
+//! there, to be of the right kind, and where it belongs.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -148,7 +148,8 @@ impl Transfers {
         Some(ResultOutputs { outputs, objects })
     }
 
-    /// In compatible mode, the directories among the outputs, by the digest of their message; and how many bytes these have.
+    /// In compatible mode, the directories among the outputs, by the digest of their message; and how many bytes these
+    /// have.
     async fn trees(
         &self,
         server: usize,

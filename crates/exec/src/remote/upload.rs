@@ -1,6 +1,6 @@
-//! Sending what a server lacks: first asked for in one batch, then sent; where trees are checked as they arrive, as in the native
-//! protocol, what is below before what is above. Each object is asked for and sent once in a build, however many actions want
-//! it; the others wait for that.
+//! Sending what a server lacks: first asked for in one batch, then sent; where trees are checked as they arrive, as in
+//! the native protocol, what is below before what is above. Each object is asked for and sent once in a build, however
+//! many actions want it; the others wait for that.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -38,8 +38,8 @@ struct Claim<'c> {
 }
 
 impl Transfers {
-    /// Sees to it that a server has all that an action needs, and adds what that takes. `begins` is called with a server before
-    /// anything is sent to it, or fetched from it.
+    /// Sees to it that a server has all that an action needs, and adds what that takes. `begins` is called with a
+    /// server before anything is sent to it, or fetched from it.
     pub(super) async fn provide(
         &self,
         server: usize,
@@ -86,7 +86,8 @@ impl Transfers {
         }
     }
 
-    /// Sends what is missing of some objects, sorted by height. Not all need be there afterwards: what others failed to send.
+    /// Sends what is missing of some objects, sorted by height. Not all need be there afterwards: what others failed to
+    /// send.
     async fn send<B>(
         &self,
         delivery: &Delivery<'_, B>,
@@ -136,7 +137,8 @@ impl Transfers {
         self.send_levels(delivery, wanted, Claim { claimed, own, missing }, moved).await
     }
 
-    /// Sends what is missing, what is below before what is above, and waits at each level for what other actions send of it.
+    /// Sends what is missing, what is below before what is above, and waits at each level for what other actions send
+    /// of it.
     async fn send_levels<B>(
         &self,
         delivery: &Delivery<'_, B>,
@@ -219,8 +221,8 @@ impl Transfers {
         Ok(())
     }
 
-    /// The first of some objects that is damaged in the store, or not there any more, if they could not be sent because of
-    /// something here. It is made again, as any object that is lost.
+    /// The first of some objects that is damaged in the store, or not there any more, if they could not be sent because
+    /// of something here. It is made again, as any object that is lost.
     fn damaged_here(
         &self,
         described: &RemoteAction,
@@ -248,8 +250,8 @@ impl Transfers {
         Ok(None)
     }
 
-    /// Whether a server turns out to lack something that it was thought to have for an action, also below directories that are
-    /// only there.
+    /// Whether a server turns out to lack something that it was thought to have for an action, also below directories
+    /// that are only there.
     pub(super) async fn has_lost(&self, server: usize, described: &RemoteAction) -> Result<bool, Fail> {
         let store = &self.store;
         let wanted = parts(store, server, described, true).map_err(|error| self.failed_in_store(error))?;
@@ -276,7 +278,8 @@ impl Transfers {
             };
         }
         store.forget_at_server(server, gone);
-        // A directory that was checked counts with all that is below it: those that can be sent again are looked at anew.
+        // A directory that was checked counts with all that is below it: those that can be sent again are looked at
+        // anew.
         for Part { object, .. } in wanted.iter().filter(|part| part.object.object_type == ObjectType::Tree) {
             let can_be_sent = described.made(&key(object)).is_some()
                 || store
@@ -302,8 +305,8 @@ impl Transfers {
         Ok(ObjectInfo { digest: Digest { size: size.unwrap_or(0), ..object.digest }, ..*object })
     }
 
-    /// Brings what a server lacks of some objects here, from other servers. All at once, and each for itself: of a directory its
-    /// bytes.
+    /// Brings what a server lacks of some objects here, from other servers. All at once, and each for itself: of a
+    /// directory its bytes.
     async fn fetch_elsewhere<B>(
         &self,
         delivery: &Delivery<'_, B>,

@@ -1,9 +1,10 @@
 //! What builds had a server execute, for builds on other machines that ask why it had no result for them.
 //!
 //! At the end of a build, a blob with a line for each of these actions is stored at the server: the key of its outputs
-//! (`latest`) and the digest of its `Action` message. The result under one key has such blobs of the latest builds. So it is three calls
-//! a build, however many actions there are; the messages themselves are at the server anyway. Only servers of the standard
-//! protocol that take results can have this; it is for people, and what goes wrong with it is passed over.
+//! (`latest`) and the digest of its `Action` message. The result under one key has such blobs of the latest builds. So
+//! it is three calls a build, however many actions there are; the messages themselves are at the server anyway. Only
+//! servers of the standard protocol that take results can have this; it is for people, and what goes wrong with it is
+//! passed over.
 
 use std::{
     fmt::Write as _,

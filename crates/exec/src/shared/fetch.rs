@@ -217,8 +217,8 @@ fn stream_of(digest: &Option<proto::Digest>) -> Option<Option<Digest>> {
     }
 }
 
-/// The outputs of an action from its result; `None` if it did not succeed, or does not have all of them in a form that a
-/// local action could have left.
+/// The outputs of an action from its result; `None` if it did not succeed, or does not have all of them in a form that
+/// a local action could have left.
 fn outputs_of(action: &ActionDescription, result: &ActionResult) -> Option<Outputs> {
     if result.exit_code != 0 {
         return None;

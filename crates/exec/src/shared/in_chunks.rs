@@ -1,5 +1,5 @@
-//! Large contents in chunks: those that are here from other contents need not come, and what a content consists of is kept
-//! for later ones.
+//! Large contents in chunks: those that are here from other contents need not come, and what a content consists of is
+//! kept for later ones.
 
 use std::{
     io,

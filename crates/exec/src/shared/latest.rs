@@ -1,5 +1,5 @@
-//! Results under which a shared cache has the latest of something: lists of what was read, and actions that made the same
-//! outputs.
+//! Results under which a shared cache has the latest of something: lists of what was read, and actions that made the
+//! same outputs.
 
 use taut_digest::Digest;
 use taut_proto::{self as proto, Action, ActionResult, Command, Message, OutputFile};
@@ -55,8 +55,8 @@ pub(super) fn of_action(action: &ActionDescription, digest: Digest) -> Latest {
     Latest { key, new: digest, as_result: result_of_actions }
 }
 
-/// The key under which are the latest actions with these outputs, as a command has them. It has nothing of what may differ from
-/// machine to machine.
+/// The key under which are the latest actions with these outputs, as a command has them. It has nothing of what may
+/// differ from machine to machine.
 pub(super) fn key_of_outputs(
     files: Vec<String>,
     directories: Vec<String>,

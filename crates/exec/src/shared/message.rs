@@ -12,8 +12,8 @@ use crate::{Execution, message};
 pub(crate) struct StandardAction {
     /// The digest of its `Action` message: the key of its result.
     pub(crate) action: Digest,
-    /// The messages themselves, `Action` and `Command`, which are stored beside the result for people and tools that look
-    /// for the difference between two actions.
+    /// The messages themselves, `Action` and `Command`, which are stored beside the result for people and tools that
+    /// look for the difference between two actions.
     pub(crate) messages: [Vec<u8>; 2],
     /// What the cache answered when it was asked for a result, if it did.
     pub(crate) answer: Option<NoResult>,
@@ -28,8 +28,8 @@ pub(crate) enum NoResult {
     Incomplete,
 }
 
-/// What results of local actions depend on that no standard message says, as part of the key: the kind of machine, and the
-/// words in front of each command unless they are the usual ones.
+/// What results of local actions depend on that no standard message says, as part of the key: the kind of machine, and
+/// the words in front of each command unless they are the usual ones.
 pub(super) fn salt(launcher: &[String]) -> Vec<u8> {
     // The version in front changes when the meaning of results does; no result under an older one is found then.
     let machine = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);

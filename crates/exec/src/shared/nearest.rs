@@ -1,8 +1,8 @@
 //! What differs between an action that a server had no result of and the nearest one that it knows.
 //!
-//! Everything that goes into the key is compared: the messages `Action` and `Command`, and the directories of inputs, which
-//! are fetched as far as they differ. Nothing of it is used for a build. Of a shared cache, both are in the standard form; of
-//! two actions that servers executed, in that of the store ([`differences`]).
+//! Everything that goes into the key is compared: the messages `Action` and `Command`, and the directories of inputs,
+//! which are fetched as far as they differ. Nothing of it is used for a build. Of a shared cache, both are in the
+//! standard form; of two actions that servers executed, in that of the store ([`differences`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -29,8 +29,8 @@ const MAX_MESSAGE_BYTES: u64 = 16 << 20;
 /// How many inputs are looked for that differ.
 const MAX_INPUTS: usize = 100;
 
-/// An action that ran since a server had no result of it. Of a shared cache, the objects are in the store; of a server that
-/// executed it, at that server, and the messages in the form of the store.
+/// An action that ran since a server had no result of it. Of a shared cache, the objects are in the store; of a server
+/// that executed it, at that server, and the messages in the form of the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Missed {
     /// Its `Action` message; for a shared cache in the standard form.
@@ -44,7 +44,8 @@ pub struct Missed {
 }
 
 impl Missed {
-    /// Keeps what is known of an action that ran since the cache had no result. It is for people: what cannot be kept is not.
+    /// Keeps what is known of an action that ran since the cache had no result. It is for people: what cannot be kept
+    /// is not.
     pub(crate) fn keep(store: &Store, key: &RunKey, described: &StandardAction) -> Option<Missed> {
         let is_incomplete = described.answer? == NoResult::Incomplete;
         let message = |bytes: &[u8]| {
@@ -130,7 +131,8 @@ struct Messages {
     command: Command,
 }
 
-/// Asks a cache for the nearest action to one that it had no result of; `None` if too little of that one is left in the store.
+/// Asks a cache for the nearest action to one that it had no result of; `None` if too little of that one is left in the
+/// store.
 ///
 /// # Errors
 /// The cache does not answer, or the store cannot be read.

@@ -42,7 +42,8 @@ impl Shared {
         // Stored, since its name is looked up like any other.
         let empty = self.store.put_blob(b"", false)?;
         let Some(inputs) = standard.stage(&names.masked(read, empty))? else { return Ok(None) };
-        // Other keys than those of whole actions, of the first kind and of the second: `salt` is different for each list.
+        // Other keys than those of whole actions, of the first kind and of the second: `salt` is different for each
+        // list.
         let salt = [b"reads\0", &self.salt[..], b"\0\0", &salt].concat();
         Ok(Some(message::describe(execution, names.action, &inputs, &salt).action))
     }

@@ -69,7 +69,8 @@ impl ReceivedTree {
         })
     }
 
-    /// The same; an error with the directory that has it. `above`: of each directory one that it is in, with its name there.
+    /// The same; an error with the directory that has it. `above`: of each directory one that it is in, with its name
+    /// there.
     // Paths only of what is wrong: those of all directories would take the square of the message's size.
     fn parse_below(
         bytes: &[u8],

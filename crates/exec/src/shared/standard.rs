@@ -1,7 +1,7 @@
 //! Objects of the store in the form of the standard protocol: named by SHA-256, directories as `Directory` messages.
 //!
-//! A name is computed once, and kept by the store. Some directories have no such form: names that are not UTF-8. Actions
-//! that have one among inputs or outputs are not shared.
+//! A name is computed once, and kept by the store. Some directories have no such form: names that are not UTF-8.
+//! Actions that have one among inputs or outputs are not shared.
 
 use std::{
     cell::RefCell,
@@ -127,9 +127,9 @@ impl Standard {
         }
     }
 
-    /// The `Directory` messages of a stage and of the trees in it, without trees that are among `done`; the others are added
-    /// there. They are for people and tools that look for the difference between two actions, so trees that are lost or
-    /// have very many directories are left out.
+    /// The `Directory` messages of a stage and of the trees in it, without trees that are among `done`; the others are
+    /// added there. They are for people and tools that look for the difference between two actions, so trees that are
+    /// lost or have very many directories are left out.
     pub(crate) fn directories(
         &self,
         stage: &[(Str, ObjectInfo)],
@@ -166,7 +166,8 @@ impl Standard {
         Ok(all)
     }
 
-    /// The `Directory` messages of a stored tree; `None` if it is lost, has no standard form, or has very many directories.
+    /// The `Directory` messages of a stored tree; `None` if it is lost, has no standard form, or has very many
+    /// directories.
     pub(crate) fn directories_of(&self, root: &Hash) -> Result<Option<Vec<Vec<u8>>>> {
         let mut directories = Vec::new();
         let named = match self.tree(root) {
@@ -222,8 +223,8 @@ impl Standard {
         Ok(done.then(|| WholeTree { message: message.encode_to_vec(), directories, files }))
     }
 
-    /// Visits the directories of a tree, each once and after those in it, as bytes and with the files in it. Returns whether
-    /// all have a standard form. `only_new`: leaves out those whose name is known.
+    /// Visits the directories of a tree, each once and after those in it, as bytes and with the files in it. Returns
+    /// whether all have a standard form. `only_new`: leaves out those whose name is known.
     fn each_directory(
         &self,
         root: &Hash,

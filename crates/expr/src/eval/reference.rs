@@ -237,7 +237,8 @@ impl Evaluator<'_> {
         format!("Having evaluated the argument to {}:", value.to_json_abbreviated(self.limit))
     }
 
-    /// Adds the step of evaluating an expression to an error; `end` is the number of variables that are bound around it.
+    /// Adds the step of evaluating an expression to an error; `end` is the number of variables that are bound around
+    /// it.
     pub(super) fn add_step(&self, f: Frame<'_>, node: u32, op: &Op, end: usize, error: &mut EvalError) {
         let source = &f.program.nodes[node as usize];
         let length = (source.end - source.start) as usize;

@@ -97,8 +97,8 @@ fn from_url(
     Ok((tree, bytes))
 }
 
-/// What a server sent may be damaged, and then another one may do better; a repository that cannot be written is no better
-/// for the next URL.
+/// What a server sent may be damaged, and then another one may do better; a repository that cannot be written is no
+/// better for the next URL.
 fn cause(error: taut_git::Error) -> Cause {
     match error {
         taut_git::Error::Damaged { .. } | taut_git::Error::Missing { .. } => {

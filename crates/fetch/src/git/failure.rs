@@ -1,13 +1,13 @@
 //! Why `git fetch` failed, from what it printed: whether another attempt may succeed.
 //!
-//! git has one exit code for everything, so its words decide, and those of curl and ssh, which it passes on; they are not
-//! translated, since the fetch runs in the locale `C`. What is not recognised is final, as a wrong guess would only repeat a
-//! failure that lasts.
+//! git has one exit code for everything, so its words decide, and those of curl and ssh, which it passes on; they are
+//! not translated, since the fetch runs in the locale `C`. What is not recognised is final, as a wrong guess would only
+//! repeat a failure that lasts.
 
 use crate::{Cause, error::status_may_pass};
 
-/// Words of failures that last, though some are followed by words of the others: a server ends the connection after it has
-/// refused something.
+/// Words of failures that last, though some are followed by words of the others: a server ends the connection after it
+/// has refused something.
 const WORDS_OF_LASTING_FAILURES: [&str; 15] = [
     "not our ref",
     "unadvertised object",
@@ -62,8 +62,8 @@ pub(super) fn of(cause: Cause) -> Cause {
 
 fn by_text(text: String) -> Cause {
     let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
-    // The order decides: a status of HTTP says more than the words around it, and the words of refusals more than those of
-    // the cut that follows them.
+    // The order decides: a status of HTTP says more than the words around it, and the words of refusals more than those
+    // of the cut that follows them.
     match status(&text) {
         Some(status) if status_may_pass(status) => Cause::Connection(text),
         Some(_) => Cause::Command(text),

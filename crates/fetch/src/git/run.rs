@@ -197,8 +197,8 @@ impl Output {
     }
 }
 
-/// Reads until all writers are closed. A carriage return directly before the end of a line belongs to it, as ssh writes it;
-/// other lines that end in one are states that the next one replaces, and are not kept.
+/// Reads until all writers are closed. A carriage return directly before the end of a line belongs to it, as ssh writes
+/// it; other lines that end in one are states that the next one replaces, and are not kept.
 fn read_lines(
     reader: &mut impl Read,
     output: &Mutex<Output>,

@@ -19,7 +19,8 @@ use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
 /// After how many more bytes the connection that writes them is cut; negative for never.
-// Relaxed, and read and written in two steps: all connections are served by one thread. An atomic only because they share it.
+// Relaxed, and read and written in two steps: all connections are served by one thread. An atomic only because they
+// share it.
 pub(crate) struct ConnectionCuts(AtomicI64);
 
 impl Default for ConnectionCuts {

@@ -387,8 +387,8 @@ impl ServerState {
         (content.len() as u64 == digest.size || wire::is_unmeasured(digest)).then_some(content)
     }
 
-    /// Whether bytes have the name, and all that they refer to is there: as justbuild's own server, this one takes no tree
-    /// before its entries.
+    /// Whether bytes have the name, and all that they refer to is there: as justbuild's own server, this one takes no
+    /// tree before its entries.
     fn takes(&self, digest: &Digest, bytes: &[u8]) -> bool {
         let is_tree = digest.hash.untagged().is_some_and(|(_, is_tree)| is_tree);
         let has = |entry: &TreeEntry| {

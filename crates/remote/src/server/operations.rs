@@ -42,8 +42,8 @@ pub enum ExecutionEnding {
     Forgotten,
     /// The same, and that it is forgotten is an internal error, as justbuild's server has it.
     ForgottenAsInternal,
-    /// With an internal error after the first messages, and those that wait for the operation get no answer at all, as with
-    /// justbuild's server.
+    /// With an internal error after the first messages, and those that wait for the operation get no answer at all, as
+    /// with justbuild's server.
     Abandoned,
     /// The same, but the stream is cut.
     CutAndAbandoned,

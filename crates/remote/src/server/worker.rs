@@ -1,5 +1,5 @@
-//! A worker: executes actions whose inputs are in memory as processes, and keeps their outputs there. In both protocols, as
-//! far as tests need it.
+//! A worker: executes actions whose inputs are in memory as processes, and keeps their outputs there. In both
+//! protocols, as far as tests need it.
 
 use std::{
     collections::BTreeMap,
@@ -95,7 +95,8 @@ impl Worker {
         digest
     }
 
-    /// What an action that runs no command has: each output file has its path as its content, and the name of the action.
+    /// What an action that runs no command has: each output file has its path as its content, and the name of the
+    /// action.
     ///
     /// # Errors
     /// Something of the action is missing.
@@ -225,8 +226,8 @@ impl Worker {
         match is_executable {
             false => fs::write(to, bytes)?,
             true => {
-                // By a process of its own: a file that this one has open for writing is open in each process that another thread
-                // starts at the same moment, too, and cannot be executed meanwhile.
+                // By a process of its own: a file that this one has open for writing is open in each process that
+                // another thread starts at the same moment, too, and cannot be executed meanwhile.
                 let beside = to.with_extension("being-written");
                 fs::write(&beside, bytes)?;
                 let copied = Command::new("cp").arg(&beside).arg(to).status()?;

@@ -1,8 +1,8 @@
-//! Sources that need a library of the system which the others of their directory do without: these become a library of their
-//! own, so that the rest builds without that library, and nothing is linked with it in vain.
+//! Sources that need a library of the system which the others of their directory do without: these become a library of
+//! their own, so that the rest builds without that library, and nothing is linked with it in vain.
 //!
-//! Such a library has the headers that only these sources include. What uses the sources has to include one of those headers:
-//! if something does not, as if the functions are declared elsewhere, the sources stay where they are.
+//! Such a library has the headers that only these sources include. What uses the sources has to include one of those
+//! headers: if something does not, as if the functions are declared elsewhere, the sources stay where they are.
 
 use std::collections::BTreeSet;
 
@@ -87,7 +87,8 @@ fn own_headers(
         left.extend(included.filter(|header| own.contains(header) && reached.insert(*header)));
     }
     let own = reached;
-    // What another header declares may be defined here. In C the names of functions tell; in C++ only the names of files.
+    // What another header declares may be defined here. In C the names of functions tell; in C++ only the names of
+    // files.
     let is_clear = |source: &usize| {
         kind(tree.path(*source)) == Some(Kind::C)
             || includes[*source].files.iter().map(|link| link.file).all(|header| {

@@ -17,7 +17,8 @@ pub(crate) struct GeneratedHeader {
     pub(crate) script: usize,
 }
 
-/// The script that generates a header that is not in the tree: one in the directory in which the header is looked up first.
+/// The script that generates a header that is not in the tree: one in the directory in which the header is looked up
+/// first.
 pub(crate) fn generated(tree: &Tree, from: usize, spelled: &str) -> Option<GeneratedHeader> {
     let path = paths::join(paths::parent(tree.path(from)), spelled)?;
     let (directory, name) = (paths::parent(&path), paths::name(&path));

@@ -1,7 +1,7 @@
 //! Conditions of `#if`, as far as they can be known without a compiler: yes, no, or perhaps.
 //!
-//! A macro that no file of the tree defines is not defined, since users begin with a plain build. What the compiler says of
-//! itself is known for the machines that taut runs on; what differs among these is unknown.
+//! A macro that no file of the tree defines is not defined, since users begin with a plain build. What the compiler
+//! says of itself is known for the machines that taut runs on; what differs among these is unknown.
 
 use std::collections::BTreeSet;
 
@@ -160,7 +160,8 @@ fn applied(operator: &str, a: Option<i64>, b: Option<i64>) -> Option<i64> {
     })
 }
 
-/// The value, which may be unknown; nothing if the text is not an expression, or one with operators that are not known here.
+/// The value, which may be unknown; nothing if the text is not an expression, or one with operators that are not known
+/// here.
 // Dijkstra's shunting-yard algorithm, with values in place of output.
 fn evaluate(words: &[&str], macros: &Macros<'_>) -> Option<Option<i64>> {
     // Two stacks in place of recursion: the text may be nested to any depth.

@@ -28,7 +28,8 @@ pub(crate) struct FileFacts {
     pub(crate) passed: Vec<(String, String)>,
     /// The functions that it surely defines for others; of C only, where a name means one function.
     pub(crate) functions: BTreeSet<String>,
-    /// Functions of files that need a library of the system, as far as this file has their names in what may be compiled.
+    /// Functions of files that need a library of the system, as far as this file has their names in what may be
+    /// compiled.
     pub(crate) mentioned: BTreeSet<String>,
     /// Whether it is a part of a C++20 module.
     pub(crate) is_module: bool,
@@ -69,7 +70,8 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
         defined.extend(facts.defined);
         named.extend(facts.named);
     }
-    // Once more, since what a macro of the tree decides is known only now: of another system's features nothing is left.
+    // Once more, since what a macro of the tree decides is known only now: of another system's features nothing is
+    // left.
     let read_all = |defined: &BTreeSet<String>| -> Vec<FileFacts> {
         (0..tree.len()).map(|index| read(index, Some(defined))).collect()
     };
@@ -135,8 +137,8 @@ impl FileFacts {
     }
 }
 
-/// The facts of a text, if these macros are defined somewhere in the tree; `None` if that is not known yet. `passed`: macros
-/// that the build surely defines.
+/// The facts of a text, if these macros are defined somewhere in the tree; `None` if that is not known yet. `passed`:
+/// macros that the build surely defines.
 pub(crate) fn of_text(
     text: &[u8],
     kind: Kind,

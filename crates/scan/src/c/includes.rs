@@ -2,7 +2,8 @@
 //!
 //! A name in quotes is looked up in the directory of the including file first. Otherwise each file whose path ends with
 //! the name is a candidate: the rest of its path is a directory that a build would pass by `-I`. Of several candidates,
-//! the nearest to the including file is taken. Names of the standard libraries refer to these, unless they are in quotes.
+//! the nearest to the including file is taken. Names of the standard libraries refer to these, unless they are in
+//! quotes.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +45,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// The directory `d` for which `d/spelled` is the path of the file; `None` if the name is spelled with `..` or the like.
+    /// The directory `d` for which `d/spelled` is the path of the file; `None` if the name is spelled with `..` or the
+    /// like.
     pub(crate) fn base(&self, tree: &Tree) -> Option<String> {
         paths::without_suffix(tree.path(self.file), &self.spelled).map(str::to_owned)
     }
@@ -75,7 +77,8 @@ fn of_file(tree: &Tree, from: usize, facts: &FileFacts) -> Includes {
             resolved.insert(include.line);
         }
         match (in_tree, origin) {
-            // A file of the tree takes precedence over a system library: a project with a copy of a library uses that copy.
+            // A file of the tree takes precedence over a system library: a project with a copy of a library uses that
+            // copy.
             (Some(link), _) => all.files.push(link),
             (None, Some(origin)) => all.system.push((origin, include.is_compiled)),
             (None, None) if include.is_compiled == Truth::Yes => {

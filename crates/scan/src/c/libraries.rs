@@ -179,7 +179,8 @@ fn main_of_header(
     while let Some(from) = left.pop() {
         let files = includes[from].files.iter().map(|link| link.file);
         for header in files.filter(|of| kind(tree.path(*of)) == Some(Kind::Header)) {
-            // Of one on a condition, a macro of the source usually decides: the others that include the header have none.
+            // Of one on a condition, a macro of the source usually decides: the others that include the header have
+            // none.
             if let Some((line, Truth::Yes)) = facts[header].main {
                 return Some((line, Truth::Yes));
             }
@@ -246,9 +247,9 @@ fn defined_twice(sources: &[usize], facts: &[FileFacts]) -> Vec<(String, Vec<usi
         .collect()
 }
 
-/// Those of some sources that have the name of a header which a program includes, directly or through others, or which they
-/// include themselves: what is listed for one program may be needed by others that no build file lists. `None` if one of
-/// these headers is that of the main source of another program.
+/// Those of some sources that have the name of a header which a program includes, directly or through others, or which
+/// they include themselves: what is listed for one program may be needed by others that no build file lists. `None` if
+/// one of these headers is that of the main source of another program.
 fn implementations(
     tree: &Tree,
     includes: &[Includes],
@@ -633,8 +634,8 @@ impl Libraries {
     }
 }
 
-/// For each node the number of the cycle (strongly connected component) that it is in: Tarjan's algorithm with a stack of
-/// its own.
+/// For each node the number of the cycle (strongly connected component) that it is in: Tarjan's algorithm with a stack
+/// of its own.
 // Not recursive, as the depth of includes is not bounded.
 fn cycles(uses: &[BTreeSet<usize>]) -> Vec<usize> {
     let count = uses.len();

@@ -1,9 +1,10 @@
 //! Which sources build files name together: those of one program, or of one library.
 //!
-//! Sources do not say which of two functions of one name a program is linked with. A makefile does, if it lists the objects
-//! of each program: `PROG_OBJ=main.o net.o` and `prog: $(PROG_OBJ)`. Makefiles are not understood as a whole: variables that
-//! are set unconditionally are replaced by their values, and the words of each value and of each rule are a list, if they
-//! are names of sources or objects of the directory. Of CMake and Meson the words between brackets are.
+//! Sources do not say which of two functions of one name a program is linked with. A makefile does, if it lists the
+//! objects of each program: `PROG_OBJ=main.o net.o` and `prog: $(PROG_OBJ)`. Makefiles are not understood as a whole:
+//! variables that are set unconditionally are replaced by their values, and the words of each value and of each rule
+//! are a list, if they are names of sources or objects of the directory. Of CMake and Meson the words between brackets
+//! are.
 
 use std::collections::{BTreeMap, BTreeSet};
 

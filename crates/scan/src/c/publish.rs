@@ -1,9 +1,9 @@
 //! Which headers of a library are public, and by which names they are included.
 //!
-//! Public is what files outside of the library include, with all that these headers include of the library; and whatever
-//! lies in a directory for headers. The names follow from how the headers are included most often. All public headers that
-//! a target uses are in one directory, so if headers of two libraries had one name, both libraries get the whole
-//! paths as names, and their users other ways to the headers (`staging.rs`).
+//! Public is what files outside of the library include, with all that these headers include of the library; and
+//! whatever lies in a directory for headers. The names follow from how the headers are included most often. All public
+//! headers that a target uses are in one directory, so if headers of two libraries had one name, both libraries get the
+//! whole paths as names, and their users other ways to the headers (`staging.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,8 +3,8 @@
 //! A compile action has the files of its own target at their paths, and the public headers of dependencies below one
 //! directory, by their public names. That is not where they lie in the tree, so an `#include` that leads to another
 //! library by a relative path, or by another name than most, finds nothing. Here the search of a compiler is imitated
-//! for each source; where it fails, the header becomes a file of the target itself. At last all that the sources include may
-//! be, and then the action sees the tree as it is.
+//! for each source; where it fails, the header becomes a file of the target itself. At last all that the sources
+//! include may be, and then the action sees the tree as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -168,7 +168,8 @@ impl Staging<'_> {
         }
     }
 
-    /// The includes by which a compiler would find nothing, or another file; each with the place of the file that has it.
+    /// The includes by which a compiler would find nothing, or another file; each with the place of the file that has
+    /// it.
     fn missed(&self, unit: &TargetFiles, public: &BTreeMap<String, usize>) -> Vec<(String, &Link)> {
         // The action of a source does not have the other sources, unless these are among the headers, too.
         let own = unit.headers.iter().chain(&unit.private_headers);

@@ -1,5 +1,5 @@
-//! Headers that are known to be none of a project: those of the standard libraries of C, C++ and Linux, and of some libraries
-//! for which pkg-config is asked.
+//! Headers that are known to be none of a project: those of the standard libraries of C, C++ and Linux, and of some
+//! libraries for which pkg-config is asked.
 //!
 //! The tables do not list what is installed. They have what one can be certain of: a header of this name belongs to
 //! this library, wherever it is found. Of all others a note is made.

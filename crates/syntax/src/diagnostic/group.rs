@@ -1,5 +1,5 @@
-//! Grouping of diagnostics that differ only in their chains, for example an error in a rule that occurs in each target of
-//! the rule: shown once, with the list of targets.
+//! Grouping of diagnostics that differ only in their chains, for example an error in a rule that occurs in each target
+//! of the rule: shown once, with the list of targets.
 
 use std::collections::{HashMap, HashSet};
 

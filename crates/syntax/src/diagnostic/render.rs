@@ -70,8 +70,8 @@ impl File {
     fn new(name: &Arc<str>, text: &Arc<str>) -> File {
         // Spans are those of the text without the mark (`Document::text`).
         let text: Arc<str> = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), Arc::from);
-        // The present text may differ from the one that was analysed: paths are looked up as far as they exist. Whatever
-        // dialect it was read in, the extended one gives the same places.
+        // The present text may differ from the one that was analysed: paths are looked up as far as they exist.
+        // Whatever dialect it was read in, the extended one gives the same places.
         let document = Document::parse_as(Dialect::Extended, name.clone(), text.as_bytes()).ok();
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         // An index of lines, since a file of many errors is asked for many positions.

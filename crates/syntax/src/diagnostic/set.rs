@@ -31,8 +31,8 @@ struct Node {
 enum Content {
     One(Diagnostic),
     Many(Vec<Diagnostics>),
-    /// Problems of dependencies, with a line above the reference's texts. The problems themselves are shared by all ways
-    /// that lead to them, and occur once in the whole set, on the first way.
+    /// Problems of dependencies, with a line above the reference's texts. The problems themselves are shared by all
+    /// ways that lead to them, and occur once in the whole set, on the first way.
     Below(Arc<str>, Diagnostics),
 }
 
@@ -118,8 +118,8 @@ impl Diagnostics {
         found
     }
 
-    /// The problems with one more line above the reference's texts. Takes time only for those that are not attributed to
-    /// a target yet.
+    /// The problems with one more line above the reference's texts. Takes time only for those that are not attributed
+    /// to a target yet.
     #[must_use]
     pub fn below(&self, line: &str) -> Diagnostics {
         let Some(node) = self.0.as_deref() else { return Diagnostics::none() };

@@ -18,10 +18,10 @@ fn edits(letters: usize) -> usize {
     }
 }
 
-/// The candidate nearest to `word`, if one is near enough: few letters, by the length of the word, are inserted, deleted,
-/// replaced or swapped with their neighbour. People seldom miss the first letter, so another one is a typing error only
-/// in a word of some length in which nothing else is wrong. A difference in case only is always near. Ties go to
-/// the candidate that comes first in byte order.
+/// The candidate nearest to `word`, if one is near enough: few letters, by the length of the word, are inserted,
+/// deleted, replaced or swapped with their neighbour. People seldom miss the first letter, so another one is a typing
+/// error only in a word of some length in which nothing else is wrong. A difference in case only is always near. Ties
+/// go to the candidate that comes first in byte order.
 pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // The comparison is quadratic in the length, and what is longer is hardly a name that was typed.
     const LONGEST: usize = 128;
@@ -51,8 +51,8 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
     best.map(|(_, candidate)| candidate)
 }
 
-/// The candidates of which `word` is a part, or which are a part of `word`, without regard to case; none for a word that
-/// is so short that it occurs in many by chance.
+/// The candidates of which `word` is a part, or which are a part of `word`, without regard to case; none for a word
+/// that is so short that it occurs in many by chance.
 pub fn containing<'c>(
     word: &str,
     candidates: impl Iterator<Item = &'c str>,

@@ -1,7 +1,7 @@
 //! How JSON is written: as programs exchange it, or as people write it by hand.
 //!
-//! The dialect decides what is accepted, never what it means: a document that is accepted in both is the same in both, and
-//! one with comments is the same as without them.
+//! The dialect decides what is accepted, never what it means: a document that is accepted in both is the same in both,
+//! and one with comments is the same as without them.
 
 /// What is accepted as JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
@@ -9,8 +9,8 @@ pub enum Dialect {
     /// The grammar of RFC 8259.
     #[default]
     Strict,
-    /// Also comments where white space may be, from `//` to the end of the line and from `/*` to the next `*/`, and a comma
-    /// behind the last entry of an object or list.
+    /// Also comments where white space may be, from `//` to the end of the line and from `/*` to the next `*/`, and a
+    /// comma behind the last entry of an object or list.
     Extended,
 }
 

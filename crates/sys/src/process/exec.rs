@@ -11,9 +11,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{prepare::callers_open_files, raw};
 
 /// Runs a program in place of this one, as `execvp(3)`: it is searched in `PATH` unless it has a `/`. It has the
-/// environment, the standard streams and the working directory of this process, the limit of open files that this process
-/// was started with, and all signals unblocked and with their default meaning. `args` begin with the program's own name.
-/// Returns only if that fails.
+/// environment, the standard streams and the working directory of this process, the limit of open files that this
+/// process was started with, and all signals unblocked and with their default meaning. `args` begin with the program's
+/// own name. Returns only if that fails.
 #[allow(clippy::disallowed_methods, reason = "no process is started, this one becomes another")]
 pub fn exec(program: &OsStr, args: &[OsString]) -> io::Error {
     let limit = getrlimit(Resource::Nofile);

@@ -1,8 +1,8 @@
 //! The runners of a build, what each of them runs, and the one thread that reads their reports.
 //!
 //! Locks: `state` protects what is known of runners and processes; `Runner::sending` makes one request at a time be
-//! written to a socket. A request to a runner is written without `state`, so a runner that reads nothing blocks only the
-//! thread that sends to it. With `state` held, only a message of one byte goes to the helper, which always reads.
+//! written to a socket. A request to a runner is written without `state`, so a runner that reads nothing blocks only
+//! the thread that sends to it. With `state` held, only a message of one byte goes to the helper, which always reads.
 
 use std::collections::HashMap;
 use std::io;

@@ -141,8 +141,8 @@ impl Report {
     /// not fork a runner.
     pub(super) const LAST_REQUESTED: u64 = 0;
 
-    /// The tag is the kind of end: 0 exited, 1 killed by a signal, 2 not started. Then the number of the process; the exit
-    /// code, signal or error number; flags (1 timed out, 2 left processes behind); CPU time in microseconds.
+    /// The tag is the kind of end: 0 exited, 1 killed by a signal, 2 not started. Then the number of the process; the
+    /// exit code, signal or error number; flags (1 timed out, 2 left processes behind); CPU time in microseconds.
     pub(super) fn encode(&self) -> Vec<u8> {
         let Report(id, exit) = self;
         let (kind, number) = match exit.status {

@@ -36,7 +36,8 @@ pub struct FirstSteps {
 ///
 /// # Errors
 ///
-/// The system refuses a directory, a process or a terminal, or a call ends in another way; the error has what was shown then.
+/// The system refuses a directory, a process or a terminal, or a call ends in another way; the error has what was shown
+/// then.
 pub fn first_steps(taut: &Path) -> io::Result<FirstSteps> {
     let place = tempfile::tempdir()?;
     let (bin, home, work) = (place.path().join("bin"), place.path().join("home"), place.path().join("work"));

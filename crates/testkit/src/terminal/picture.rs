@@ -1,4 +1,5 @@
-//! Pictures of a terminal, as SVG: text that can be selected, in the colours of a theme, or of that which the reader prefers.
+//! Pictures of a terminal, as SVG: text that can be selected, in the colours of a theme, or of that which the reader
+//! prefers.
 
 use super::{Screen, THEMES, Theme};
 
@@ -27,8 +28,8 @@ impl Theme {
     }
 }
 
-/// A picture that is dark or light, as the reader prefers, in which one call appears after the other. `begins`: the row at
-/// which each begins.
+/// A picture that is dark or light, as the reader prefers, in which one call appears after the other. `begins`: the row
+/// at which each begins.
 pub(super) fn of_calls(screen: &Screen, begins: &[usize]) -> String {
     let mut svg = begin(screen);
     // Sorted, so that the same screen always gives the same picture.

@@ -1,5 +1,5 @@
-//! Colours as people see them: on a dark and on a light background. What is shown has to be readable on both, and the pages
-//! have pictures of both.
+//! Colours as people see them: on a dark and on a light background. What is shown has to be readable on both, and the
+//! pages have pictures of both.
 
 use super::Screen;
 

@@ -1,13 +1,13 @@
 //! `cargo xtask bench remote-execution`: what execution by a server costs, with a server that only pretends to execute.
 //!
-//! One project is built from nothing, then again from another build root with a server that knows all results, then once more
-//! when there is nothing to do. Where the reference is here, it does the same, interleaved, in the same protocol. Counted are
-//! processor time and memory of the client, and the calls that come to the server; none of them may fetch an output, since
-//! nothing reads one, nor execute an action twice. Apart from that, a wide project is built by a server with few cores at a distance: how much longer that
-//! takes than the cores need.
+//! One project is built from nothing, then again from another build root with a server that knows all results, then
+//! once more when there is nothing to do. Where the reference is here, it does the same, interleaved, in the same
+//! protocol. Counted are processor time and memory of the client, and the calls that come to the server; none of them
+//! may fetch an output, since nothing reads one, nor execute an action twice. Apart from that, a wide project is built
+//! by a server with few cores at a distance: how much longer that takes than the cores need.
 //!
-//! With `--library`, a C library from Debian's sources is built here, and on a fresh machine with a cache that has all of it:
-//! processor time, and bytes that pass.
+//! With `--library`, a C library from Debian's sources is built here, and on a fresh machine with a cache that has all
+//! of it: processor time, and bytes that pass.
 
 use super::{Common, Runs, Server};
 use crate::{
@@ -133,8 +133,8 @@ fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>
             // A new server for each tool and round: what one has stored must not help the next.
             let mut server = Server::start(&[options.protocol()])?;
             let address = server.address.to_string();
-            // Build roots of this size would fill the disk if all were kept. Not at once, as that takes a while: those of the
-            // last run go with `scratch`, when the figures are printed.
+            // Build roots of this size would fill the disk if all were kept. Not at once, as that takes a while: those
+            // of the last run go with `scratch`, when the figures are printed.
             for before in roots.iter().filter(|root| root.exists()) {
                 fs::remove_dir_all(before)?;
             }

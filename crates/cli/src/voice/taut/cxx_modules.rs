@@ -1,5 +1,5 @@
-//! What to do about a source that exports or imports a C++20 module. Whether it does is known only when a compiler reads it;
-//! what compilers print then leads to options with which the rules in the box cannot work, either.
+//! What to do about a source that exports or imports a C++20 module. Whether it does is known only when a compiler
+//! reads it; what compilers print then leads to options with which the rules in the box cannot work, either.
 
 /// What helps if a compiler met a module.
 pub(super) fn hint(printed: &[String]) -> Option<&'static str> {

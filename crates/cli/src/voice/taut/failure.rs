@@ -1,5 +1,5 @@
-//! A failed action in a few lines: where its target is defined, what failed and how, the command, what it printed, and one
-//! command to run it again.
+//! A failed action in a few lines: where its target is defined, what failed and how, the command, what it printed, and
+//! one command to run it again.
 
 use std::{path::Path, time::Duration};
 

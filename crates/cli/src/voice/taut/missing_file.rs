@@ -1,5 +1,5 @@
-//! Advice for an action that fails because a file of the workspace, such as a header, is not among its inputs. Compilers
-//! and other tools report only that the file does not exist.
+//! Advice for an action that fails because a file of the workspace, such as a header, is not among its inputs.
+//! Compilers and other tools report only that the file does not exist.
 
 use std::{collections::BTreeSet, path::Path};
 

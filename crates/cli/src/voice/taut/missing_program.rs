@@ -1,7 +1,7 @@
 //! What to do about an action that misses a program: which one, where it was looked up, and where to say it.
 //!
-//! Actions have the environment that their target gives, and nothing else: a compiler that every shell of the user finds may be
-//! missing in all of them. What compilers print then (`cannot execute 'cc1'`) does not mention that.
+//! Actions have the environment that their target gives, and nothing else: a compiler that every shell of the user
+//! finds may be missing in all of them. What compilers print then (`cannot execute 'cc1'`) does not mention that.
 
 use taut_driver::RunResult;
 use taut_value::{ActionDescription, Str};

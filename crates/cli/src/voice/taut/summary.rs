@@ -157,8 +157,8 @@ impl Messages {
         }
     }
 
-    /// What is not built: the targets that would have made what is wanted, and paths that no action makes. First what depends
-    /// on something that failed, then what the build stopped before. What failed itself is not named again.
+    /// What is not built: the targets that would have made what is wanted, and paths that no action makes. First what
+    /// depends on something that failed, then what the build stopped before. What failed itself is not named again.
     fn not_built(
         &self,
         failure: &BuildFailure,

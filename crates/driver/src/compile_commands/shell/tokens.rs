@@ -1,5 +1,5 @@
-//! The words and operators of a shell script, before expansion. Redirections, comments and the texts behind `<<` are not
-//! part of a command, and are left out.
+//! The words and operators of a shell script, before expansion. Redirections, comments and the texts behind `<<` are
+//! not part of a command, and are left out.
 
 /// A part of a word.
 #[derive(Clone, PartialEq, Eq, Debug)]

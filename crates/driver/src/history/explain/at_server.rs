@@ -1,7 +1,8 @@
-//! Why a server that executes actions had no result of one: what differs from the nearest run that this build root knows of.
+//! Why a server that executes actions had no result of one: what differs from the nearest run that this build root
+//! knows of.
 //!
-//! Earlier runs are found in the event logs of all checkouts that use the build root, by their outputs. What an action was, the
-//! server has, or the store.
+//! Earlier runs are found in the event logs of all checkouts that use the build root, by their outputs. What an action
+//! was, the server has, or the store.
 
 use std::collections::{HashMap, HashSet};
 

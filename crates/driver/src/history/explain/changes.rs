@@ -8,8 +8,8 @@ use super::{Explainer, MAX_SHOWN, Rank, words::many};
 use crate::history::{RecordedReason, Subject};
 
 impl Explainer<'_> {
-    /// Writes for each source that changed what was done because of that. Returns `false`, and writes nothing, if something
-    /// was done for another reason.
+    /// Writes for each source that changed what was done because of that. Returns `false`, and writes nothing, if
+    /// something was done for another reason.
     pub(super) fn all_by_changes(&mut self) -> bool {
         let Some(sources) = self.sources_behind_all() else { return false };
         let most = if self.is_verbose { usize::MAX } else { MAX_SHOWN };
@@ -35,8 +35,8 @@ impl Explainer<'_> {
             || self.record.actions_of(&json).any(|id| self.rank(&id) != Rank::Replayed)
     }
 
-    /// The sources that changed and that everything done leads to, in the order of their names; `None` if something does not
-    /// lead to one.
+    /// The sources that changed and that everything done leads to, in the order of their names; `None` if something
+    /// does not lead to one.
     fn sources_behind_all(&self) -> Option<Vec<Subject>> {
         // Chains share links: where one leads is followed once, else this would be quadratic.
         let mut ends: HashMap<Subject, Subject> = HashMap::new();

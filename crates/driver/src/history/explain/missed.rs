@@ -1,4 +1,5 @@
-//! Why a remote cache had no result of an action: what differs from the nearest one that it knows; and differences in words.
+//! Why a remote cache had no result of an action: what differs from the nearest one that it knows; and differences in
+//! words.
 
 use taut_exec::{Difference, Nearest, Presence, Values, nearest};
 use taut_syntax::{quoted, quoted_list};

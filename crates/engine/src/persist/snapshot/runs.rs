@@ -18,7 +18,8 @@ pub(crate) mod run {
     pub(crate) const TOGETHER: u32 = 0 << 18;
     /// The same, asked for one after the other.
     pub(crate) const EACH: u32 = 1 << 18;
-    /// Two words for each, three if only some facets were read: the task, its version and `StoredEdge::bits`, the facets.
+    /// Two words for each, three if only some facets were read: the task, its version and `StoredEdge::bits`, the
+    /// facets.
     pub(crate) const FULL: u32 = 2 << 18;
     /// The reads of the run before with other versions: a byte for each.
     pub(crate) const SAME: u32 = 3 << 18;

@@ -1,8 +1,8 @@
 //! The tasks of a snapshot as numbers, in chunks: each has the entries and all runs of a fixed number of tasks.
 //!
-//! A chunk is read as a whole on first access of one of its tasks, checked against its checksum, and stays in memory. So a
-//! build that verifies some tasks reads their neighbours, too, and one that verifies all reads all, with one system call
-//! for each chunk. No run is in two chunks, so it can be accessed as one slice.
+//! A chunk is read as a whole on first access of one of its tasks, checked against its checksum, and stays in memory.
+//! So a build that verifies some tasks reads their neighbours, too, and one that verifies all reads all, with one
+//! system call for each chunk. No run is in two chunks, so it can be accessed as one slice.
 //!
 //! In a chunk: an entry of [`ENTRY_SIZE`] bytes for each task, and one more for the end; then the words of the runs. An
 //! entry has the offset of the runs, in words of the chunk (u32), the index of the first version, among all (u32), and

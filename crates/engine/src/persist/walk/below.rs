@@ -35,8 +35,8 @@ impl Leaves {
 }
 
 impl Inner {
-    /// The leaves below these tasks, which are not loaded; tasks for which `is_known` returns true are left out with what is
-    /// below. `None`: the leaves are not known.
+    /// The leaves below these tasks, which are not loaded; tasks for which `is_known` returns true are left out with
+    /// what is below. `None`: the leaves are not known.
     pub(crate) fn leaves_below(&self, tasks: &[NodeId], is_known: impl Fn(NodeId) -> bool) -> Option<Leaves> {
         let persist = self.engine.persist()?;
         let generation = lock(&persist.walk).generation;

@@ -10,8 +10,8 @@ use crate::persist::stored_run::StoredEdge;
 use crate::sync::lock;
 
 impl Walker<'_> {
-    /// Whether the version `now` is equal to the one that was read in the facets that were read; not if one of them has no
-    /// facet hashes. `None`: that is not known.
+    /// Whether the version `now` is equal to the one that was read in the facets that were read; not if one of them has
+    /// no facet hashes. `None`: that is not known.
     pub(super) fn is_equal_in_facets(&mut self, edge: &StoredEdge, now: u32) -> Option<bool> {
         if !edge.has_facets() {
             return Some(false);

@@ -11,8 +11,8 @@ use crate::schedule::inner::Inner;
 use crate::schedule::work::Position;
 use crate::sync::{Arc, atomic::Ordering, lock};
 
-/// A leaf may read other tasks, which may have leaf sets: how deep that may nest, as recursion on the stack, before such a
-/// leaf is settled the ordinary way.
+/// A leaf may read other tasks, which may have leaf sets: how deep that may nest, as recursion on the stack, before
+/// such a leaf is settled the ordinary way.
 // Leaves hardly ever read anything that has leaves below, so this guards the stack and nothing else.
 const MAX_DEPTH: usize = 32;
 
@@ -102,7 +102,8 @@ impl Walker<'_> {
         Ok(at.leaves.clone())
     }
 
-    /// Whether a leaf set is valid: the rules in between have the same versions, and no change was declared of their tasks.
+    /// Whether a leaf set is valid: the rules in between have the same versions, and no change was declared of their
+    /// tasks.
     fn holds(&self, leaves: &LeafSet) -> bool {
         leaves.rules.iter().all(|(rule, version)| {
             let here = self.walk.rules.get(usize::from(*rule)).copied().flatten();
@@ -113,8 +114,8 @@ impl Walker<'_> {
         })
     }
 
-    /// The first leaf that does not have the version of the set, with that version, and whether it is known to have another
-    /// one (or is undecided).
+    /// The first leaf that does not have the version of the set, with that version, and whether it is known to have
+    /// another one (or is undecided).
     fn compare(&mut self, leaves: &LeafSet, at: &mut Position) -> Result<Option<(u32, u32, bool)>, Damaged> {
         // Not when it goes on after a leaf was settled: the others were verified in the first pass.
         if (at.range, at.leaf) == (0, 0) {

@@ -109,8 +109,8 @@ impl Numbers<'_> {
         self.walk.verdicts.get(task).filter(|now| *now < OTHER_VERSION)
     }
 
-    /// The node of a task that was not found good by its number, and is loaded or has a set value. A task that was found good
-    /// by its number is followed by numbers throughout the epoch, even if it was loaded since.
+    /// The node of a task that was not found good by its number, and is loaded or has a set value. A task that was
+    /// found good by its number is followed by numbers throughout the epoch, even if it was loaded since.
     pub(crate) fn loaded_node(&self, inner: &Inner, task: u32) -> Option<NodeId> {
         if self.now(task).is_some() {
             return None;
@@ -187,8 +187,8 @@ impl Numbers<'_> {
         self.stored.key(task, &mut key).map(|()| key)
     }
 
-    /// The good run of a task, which is decided now if it is not yet (below a task that is good by its leaves). Nothing is
-    /// executed, and leaves are not asked again. `read`: the version that was read of it.
+    /// The good run of a task, which is decided now if it is not yet (below a task that is good by its leaves). Nothing
+    /// is executed, and leaves are not asked again. `read`: the version that was read of it.
     pub(crate) fn follow(&mut self, task: u32, read: Option<u32>) -> Option<Good> {
         if self.now(task).is_none() {
             let decided = Walker::new(self.inner, self.stored, &mut self.walk).decide(task).ok()?;

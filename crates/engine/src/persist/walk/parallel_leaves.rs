@@ -1,9 +1,9 @@
 //! Verification of many leaves by two threads.
 //!
 //! Asking a leaf's rule whether it agrees is mostly waiting for the system. Below a task with a large leaf set a second
-//! thread takes its share of the leaves, batch by batch in their order, until one has changed. The verdicts are recorded
-//! afterwards, by the thread of the walk; so each leaf is asked once, and which one is the first that changed does not
-//! depend on the schedule. Some leaves behind that one may have been asked in vain.
+//! thread takes its share of the leaves, batch by batch in their order, until one has changed. The verdicts are
+//! recorded afterwards, by the thread of the walk; so each leaf is asked once, and which one is the first that changed
+//! does not depend on the schedule. Some leaves behind that one may have been asked in vain.
 
 use super::runs::{AnyRun, AnyRuns};
 use super::{Damaged, LocalRule, UNDECIDED, UNVISITED, Walker};
