@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 // Long enough for one idea with its tests; a longer file has more than one.
 const MAX_LINES: usize = 800;
 
+// The formatter wraps code only. Two files still fit side by side on a wide screen.
+const MAX_COMMENT_COLUMNS: usize = 120;
+
 /// Where the keyword may occur: system calls without a safe binding.
 const MAY_BE_UNSAFE: &[&str] = &["crates/sys/src/", "xtask/src/measure.rs"];
 
@@ -140,6 +143,15 @@ fn file_violations(name: &str, text: &str) -> Vec<String> {
     if lines > MAX_LINES {
         violations.push(format!("{name}: {lines} lines are more than one idea"));
     }
+    for (number, line) in text.lines().enumerate() {
+        let comment = line.trim_start();
+        // A row of a table cannot be wrapped.
+        let is_row = comment.starts_with("//! |") || comment.starts_with("/// |");
+        if comment.starts_with("//") && !is_row && line.chars().count() > MAX_COMMENT_COLUMNS {
+            violations
+                .push(format!("{name}:{}: the comment has over {MAX_COMMENT_COLUMNS} columns", number + 1));
+        }
+    }
     // Otherwise the tests of thread schedules do not control it.
     if name.starts_with("crates/engine/src/") && !name.ends_with("/sync.rs") {
         // What is below belongs to the tests.
@@ -183,7 +195,7 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{directions, file_violations, table};
+    use super::{MAX_COMMENT_COLUMNS, directions, file_violations, table};
     use std::collections::{BTreeMap, BTreeSet};
 
     const MAP: &str = "| crate | what | uses |\n|---|---|---|\n\
@@ -223,6 +235,17 @@ mod tests {
         let edges = [("a".to_owned(), BTreeSet::new()), ("b".to_owned(), BTreeSet::new())];
         let found = directions(&table(wrong).unwrap(), &edges.into_iter().collect());
         assert_eq!(found, ["the map lets a use b, which is no row above it"]);
+    }
+
+    #[test]
+    fn comments_are_wrapped_but_for_rows_of_tables() {
+        let of = |text: &str| file_violations("crates/a/tests/b.rs", text).len();
+        let long = "é".repeat(MAX_COMMENT_COLUMNS);
+        assert_eq!(of(&format!("    // {}\n", &long[..2 * (MAX_COMMENT_COLUMNS - 7)])), 0);
+        assert_eq!(of(&format!("    // {long}\n")), 1);
+        assert_eq!(of(&format!("/// {long}\n")), 1);
+        assert_eq!(of(&format!("//! | a | {long} |\n")), 0);
+        assert_eq!(of(&format!("let a = \"{long}\";\n")), 0);
     }
 
     #[test]

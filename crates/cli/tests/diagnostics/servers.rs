@@ -17,9 +17,8 @@
 //!     `` does not take what `METHOD` is given ``.
 //!   - `` ends executions as `END, END` ``: the first ones, by the names of `ENDINGS` in this file.
 //!   - `takes no results`; `holds no contents`; `executes no actions`; `names contents by MD5`; `compresses nothing`;
-//!     `speaks version
-//!     N of the API`; `` knows only the instance `NAME` ``; `encrypts`, with the certificate `good`; `` encrypts with the certificate `NAME` ``;
-//!     `encrypts and asks for certificates`.
+//!     `speaks version N of the API`; `` knows only the instance `NAME` ``; `encrypts`, with the certificate `good`;
+//!     `` encrypts with the certificate `NAME` ``; `encrypts and asks for certificates`.
 //! - `` `$SERVER` loses all contents. ``, `` … damages all contents. ``, `` `$SERVER` ends. ``
 //! - `` `$HTTP` is a web server … ``: it has the files of `$OUT`. `` `$HTTP` is a web server with the certificate
 //!   `NAME` … ``: by https, with one of `tests/certificates` (`$CERTIFICATES`), or `none`. Its clauses have a path, or
@@ -27,8 +26,8 @@
 //!   - `` answers `PATH` with N ``, a status; `` answers `PATH` with N and `header: value` ``.
 //!   - `` answers `PATH` with the bytes `…` ``: these and nothing else, with `\r`, `\n` and `\xHH`.
 //!   - `` redirects `PATH` to `URL` ``; `` cuts `PATH` after N bytes ``; `` halts `PATH` after N bytes ``;
-//!     `` cuts `PATH` after N bytes and resumes it elsewhere ``; `` announces N bytes for
-//!     `PATH` ``; `` sends N headers with `PATH` ``; `` sends a header of N bytes with `PATH` ``; `` never answers `PATH` ``.
+//!     `` cuts `PATH` after N bytes and resumes it elsewhere ``; `` announces N bytes for `PATH` ``;
+//!     `` sends N headers with `PATH` ``; `` sends a header of N bytes with `PATH` ``; `` never answers `PATH` ``.
 //! - `` `$PORT` is a port that answers with the bytes `…` ``: whatever comes first; `… that never answers`;
 //!   `… that resets connections`; `… that accepts no connections`.
 //! - `` `$WAY` leads to `$NAME`, and flips a bit after N bytes. ``, `` … and cuts connections after N bytes. ``: on the

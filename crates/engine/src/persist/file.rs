@@ -13,10 +13,10 @@ pub trait TraceFile: Send + Sync {
     /// place. No lock is held: another process may be adding to it.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`]: it does not exist. [`io::ErrorKind::InvalidData`]: what is there is no regular file (a
-    /// link, a directory, a fifo, a device) and was not followed or waited for; the engine then reports that the file
-    /// is corrupt and replaces it with the next commit. Any other: the engine works without a file, and reports the
-    /// error.
+    /// [`io::ErrorKind::NotFound`]: it does not exist. [`io::ErrorKind::InvalidData`]: what is there is not a regular
+    /// file (a link, a directory, a fifo, a device) and was not followed or waited for; the engine then reports that
+    /// the file is corrupt and replaces it with the next commit. Any other: the engine works without a file, and
+    /// reports the error.
     fn open(&self) -> io::Result<Box<dyn TraceRead>>;
 
     /// Waits until no other process or engine writes, and keeps all others from it until the lock is dropped.
