@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use taut_engine::{Cx, Fail};
 use taut_expr::{ErrorKind, Expr, Host, Offer};
 use taut_syntax::{
-    Diagnostic, Diagnostics, Frame, JsonPath, Location, NEXT_MESSAGE, Note, did_you_mean, enumeration, quoted,
+    Diagnostic, Diagnostics, Frame, JsonPath, NEXT_MESSAGE, Note, did_you_mean, enumeration, quoted,
 };
 use taut_value::{
     AbstractNode, AnonymousTarget, EntityName, List, Map, NamedTarget, Node, ReferenceType, Str, Value,
@@ -335,7 +335,7 @@ impl<'e> Evaluation<'e> {
             let shown = taut_expr::abbreviate(&value, self.workspace.log_limit);
             let message = format!("The transition of field {} has to be a list of maps, but is {shown}", quoted(&field));
             let path = self.rule.entry.path().key("config_transitions").key(field);
-            let location = Location::value(self.rule.entry.label().clone(), path);
+            let location = self.rule.entry.value_location(path);
             let found = whole(&value);
             let reference = match value {
                 Value::List(_) => format!("expected list of dicts, but found {found}"),
@@ -493,7 +493,7 @@ impl<'e> Evaluation<'e> {
 
     /// A diagnostic about a target of a field, with the field added.
     fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
-        let at = |path: JsonPath| Location::value(self.rule.entry.label().clone(), path);
+        let at = |path: JsonPath| self.rule.entry.value_location(path);
         if self.scope.is_none() && diagnostic.location.is_some() {
             return diagnostic;
         }
@@ -585,7 +585,7 @@ impl<'e> Evaluation<'e> {
             _ => format!("{name} provides {}", enumeration(&known)),
         });
         let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
-        let location = Location::value(self.rule.entry.label().clone(), path);
+        let location = self.rule.entry.value_location(path);
         fail(self.attributed(diagnostic.suggest(meant).at(location)))
     }
 
@@ -614,7 +614,7 @@ impl<'e> Evaluation<'e> {
         ));
         let diagnostic = diagnostic.reference(reference);
         let diagnostic = diagnostic.note(format!("provided by {}", dep.name));
-        let location = Location::value(self.rule.entry.label().clone(), path);
+        let location = self.rule.entry.value_location(path);
         fail(self.attributed(diagnostic.at(location)))
     }
 

@@ -129,7 +129,7 @@ impl<'s> Written<'s> {
                         _ => kind != Kind::List,
                     };
                     if like && taut_expr::json_to_value(node) == *value {
-                        return Some(Location::value(self.entry.label().clone(), path));
+                        return Some(self.entry.value_location(path));
                     }
                     pending.extend(node.items().enumerate().rev().map(|(i, node)| (path.index(i), node)));
                 }
@@ -183,7 +183,7 @@ impl<'s> Written<'s> {
                 |key| (item.kind() == Kind::Object).then(|| item.get(key)).flatten().and_then(Node::as_str);
             let name = of("name").filter(|name| of("type") == Some("var") && !declared.contains(name))?;
             let all: Vec<&str> = declared.iter().copied().chain([name]).collect();
-            Some((name.to_owned(), quoted_list(&all), Location::value(self.entry.label().clone(), path)))
+            Some((name.to_owned(), quoted_list(&all), self.entry.value_location(path)))
         })
     }
 
