@@ -122,8 +122,8 @@ impl CycleReport<'_> {
         }
     }
 
-    /// How to name the file or directory that has the name of a target, which probably is meant where a target names
-    /// itself.
+    /// How to name the file or directory that has the name of a target. A target that names itself probably means that
+    /// file.
     fn hidden_source(&self, target: &NamedTarget) -> Option<String> {
         let root = &self.repositories.repositories.get(&target.repository)?.workspace_root;
         // Read from the root directly and not as a task: the cycle is not a result that is recorded.

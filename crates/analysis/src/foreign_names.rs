@@ -1,5 +1,5 @@
-//! Names of rules that people bring from other build systems (`cc_binary`, `py_library`, `sh_test`), or use for the
-//! library of rules in the binary without its exact words (`["cc", "program"]`): which rule of that library is meant.
+//! Which rule of the library in the binary is meant by a name from another build system (`cc_binary`, `py_library`,
+//! `sh_test`), or by a similar name (`["cc", "program"]`).
 
 use taut_repos::{EmbeddedRoot, Repository, SourceRoot};
 use taut_syntax::{Diagnostic, did_you_mean, quoted_list};

@@ -225,8 +225,7 @@ async fn imports(
             let failure = below(failure, || reading_expressions(kind, &shown));
             let written = entry.json().get("imports").and_then(|imports| imports.get(alias));
             settle(missing::named_at(failure, written, &import_of(entry, alias)), |diagnostic| {
-                // The error was located at the import by the line above, so a frame with the same
-                // place would repeat it.
+                // `named_at` located the error at the import, so a frame with the same place would repeat it.
                 if diagnostic.location == Some(import_of(entry, alias)) {
                     return diagnostic;
                 }

@@ -217,8 +217,8 @@ impl<'s> Scope<'s> {
         }
     }
 
-    /// Checks a path of what the target has, which a field says. The reference notices later, in its words, or not at
-    /// all.
+    /// Checks a path that a field gives for something in the target. The reference notices a mistake later, with other
+    /// messages, or not at all.
     pub(crate) fn check_path(&self, field: &str, path: &Str, is_file: bool) -> Result<(), Fail> {
         let is_extended = self.workspace.repositories.dialect.is_extended();
         let Some(why) = unusable(path, is_file).filter(|_| is_extended) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The server that executes actions, as set-ups see it: a place where contents may be, and where copies can be kept.
+//! The server that executes actions, as set-ups use it: they may find contents there, and keep copies there.
 
 use std::{fmt, path::PathBuf, sync::OnceLock};
 

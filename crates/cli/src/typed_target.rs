@@ -127,7 +127,7 @@ fn place(request: &Request, target: &NamedTarget) -> String {
     }
 }
 
-/// A name that is neither that of a target nor that of a file.
+/// A name of neither a target nor a file.
 fn no_source(mut problem: Diagnostic, request: &Request, target: &NamedTarget) -> Diagnostic {
     let (module, name) = (target.module.as_str(), target.name.as_str());
     problem.message = format!("No target or file {} in {}", quoted(name), place(request, target));

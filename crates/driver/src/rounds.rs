@@ -91,8 +91,8 @@ impl Session {
         self.ends.reset();
     }
 
-    /// Whether the present round may have looked where no round before did: it did anything but look at sources
-    /// and run actions, which look where their definitions say.
+    /// Whether this round may have looked at a path that no earlier round did. Looking at sources and running actions
+    /// does not count: their paths follow from their definitions.
     pub fn may_have_new_leaves(&self) -> bool {
         self.build.log().iter().any(|ran| {
             let key = &ran.key;

@@ -9,8 +9,8 @@ use taut_syntax::{Diagnostic, Diagnostics};
 pub struct SetupError {
     /// What is wrong, and where.
     pub problem: Box<Diagnostic>,
-    /// A text that is not in a file and that the problem is about (an option, say), with the name by which the problem
-    /// refers to it.
+    /// The text that the problem is about, if it is not in a file (an option, say), with the name that the problem has
+    /// for it.
     pub inline: Option<(Arc<str>, Arc<str>)>,
     /// More that is wrong.
     pub others: Vec<Diagnostic>,

@@ -136,8 +136,8 @@ impl UnresolvedRequest {
         Request { repositories: self.repositories.clone(), targets, configuration }
     }
 
-    /// Modules that are likely to be read, as repository and path: those that words name, as far as their form shows
-    /// it, and the one that the working directory would be.
+    /// Modules that will probably be read, as repository and path: those in the words, as far as their form shows it,
+    /// and that of the working directory.
     pub(crate) fn likely_modules(&self) -> Vec<(Str, Str)> {
         let of = |target: NamedTarget| (target.repository.clone(), target.module.clone());
         match &self.targets {

@@ -1,11 +1,11 @@
 //! What at most would be done if some files changed, without changing anything.
 //!
 //! The description is analysed in memory, almost all of it by replaying kept runs. Two graphs are followed then. What
-//! the runs of analysis read is followed backwards, from the leaves that look at the files to targets. What actions
-//! consist of is followed from the source files, from the targets that were reached, and from the actions that every
-//! build runs (those that are not to be cached, and those without a kept outcome). An action whose depfile says that it
-//! did not read a file is not followed from it. That is at most what would be done: a result that comes out the same
-//! ends it sooner.
+//! the runs of analysis read is followed backwards, from the leaves that look at the files to targets. The inputs of
+//! actions are followed from three places: the source files, the targets that were reached, and the actions that every
+//! build runs (they must not be cached, or no outcome of them is kept). An action whose depfile says that it did not
+//! read a file is not followed from it. That is at most what would be done: a result that comes out the same ends it
+//! sooner.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Failures of actions: how the command ended, or what the system refused before or after that.
 //!
 //! Both are one type, since both are reported alike: with the target, the command and how to run it by hand. A fault of
-//! an action's inputs is not its failure: see [`crate::ExecutionFailure`]. An error of the system is an [`ActionError`]
-//! where it happens, which does not know the action; [`crate::ActionRule`] adds that.
+//! an action's inputs is not its failure: see [`crate::ExecutionFailure`]. An error of the system begins as an
+//! [`ActionError`] without the action; [`crate::ActionRule`] adds the action.
 
 use std::{fmt, sync::Arc};
 

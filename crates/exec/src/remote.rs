@@ -98,8 +98,7 @@ pub struct RemoteSetup {
     pub main: Option<usize>,
     /// Properties, and the server for actions that have them all; the first that fits counts.
     pub dispatch: Vec<(BTreeMap<String, String>, usize)>,
-    /// The server whose results those of actions that run again are compared with, if there is one; else those of the
-    /// place where the action is executed.
+    /// The server with the results for comparison when actions run again; `None`: those of the place of execution.
     pub compared_with: Option<Compared>,
     /// Runs what runs here.
     pub local: LocalExecutor,

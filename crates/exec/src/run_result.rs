@@ -26,8 +26,8 @@ pub struct RunKey {
     pub limit: Option<Duration>,
     /// Whether a result that is known elsewhere is of no use: the action is to run again.
     pub is_fresh: bool,
-    /// The output that says what the action reads, which may be left out; known only where the action cache has no
-    /// result.
+    /// The output with the names of the files that the action read; it may be absent. Set only if the action cache has
+    /// no result.
     pub depfile: Option<Str>,
 }
 

@@ -251,9 +251,8 @@ impl ActionCache for Client {
 
 impl Executor for Client {
     fn execute(&self, action: Execute, progress: Arc<dyn Progress>) -> Answer<'_, Executed> {
-        // Dropped with the answer, which ends the execution.
-        // A future that is dropped runs nothing any more, but the task in the network's thread would go on: the
-        // closed channel is what ends it there.
+        // Dropped with the answer, which ends the execution. A dropped future runs nothing more, but the task in the
+        // network's thread would go on: the closed channel is what ends it there.
         let (waits, dropped) = oneshot::channel::<()>();
         let executed = self.ask(move |server| async move {
             let AnsweredServer { link, .. } = server.known().await?;

@@ -48,8 +48,8 @@ const CANCELLING: Duration = Duration::from_secs(1);
 /// For how many times the usual silence an operation is waited for about which the server says nothing; twice as long
 /// after each further execution.
 // By the API a server answers `WaitExecution` at once with the state of the operation, and may be silent only then.
-// justbuild's server answers when the action has ended, which may take long, and never if the operation failed: so a
-// bound that is too short costs another execution, and none at all a build that hangs.
+// justbuild's server answers when the action has ended, which may take long, and never if the operation failed. So too
+// short a bound costs another execution, and without a bound the build would hang.
 const MAX_UNHEARD_SILENCES: u32 = 30;
 
 /// How long a stream may go on after its last message.
@@ -59,7 +59,7 @@ const ENDING: Duration = Duration::from_secs(1);
 enum AttemptEnd {
     // Boxed, so that the other variant is not as large as a result.
     Done(Box<Executed>),
-    /// The server knows no such operation any more.
+    /// The server no longer knows the operation.
     Forgotten,
 }
 
@@ -130,9 +130,9 @@ pub(crate) async fn execute(
 }
 
 /// Leaves a stream to its end, whose last message has come.
-// If it were closed from here while its end is on the way, that would arrive for a stream which is not known any more.
-// For the library (h2) this is an error of the server, and after a thousand of them it cuts the connection, with all
-// that goes on there.
+// If it were closed from here while its end is on the way, that end would arrive for an unknown stream. For the library
+// (h2) this is an error of the server, and after a thousand of them it cuts the connection, with all that goes on
+// there.
 async fn let_end(mut stream: Streaming<Operation>) {
     let mut end = Box::pin(async move { while let Ok(Some(_)) = stream.message().await {} });
     // Mostly it has come together with the message. Else nothing waits for it.

@@ -1,8 +1,8 @@
 //! Giving a service up: once, for all that wait and all that come later.
 //!
 //! A build that asks a service which is gone would wait for each of its actions. So the first call that fails for good
-//! ends all of them. A service that answers, but slowly, is given up when the time adds up that slow look-ups took, and
-//! calls that had to be tried again: those of one moment count once, since the build waits for them at the same time.
+//! ends all of them. A service that answers slowly is given up when slow look-ups and repeated calls have taken too
+//! much time together. Calls at the same time count once, since the build waits for them at the same time.
 
 use std::{
     sync::{Mutex, PoisonError},

@@ -1,7 +1,7 @@
 //! The leaves of every build: listings of directories, contents of files.
 //!
-//! Keys contain the number of a root, not the repository that uses it, so that repositories with a common root share
-//! its tasks; and not its location, so that the state recorded for one checkout is valid for another one.
+//! Keys contain the number of a root. They do not contain the repository that uses it, so repositories with a common
+//! root share its tasks; nor its location, so state recorded for one checkout is valid for another one.
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -1,12 +1,12 @@
-//! How many askers are about to ask a service, so that questions of several are asked together where they need not wait
-//! long for each other, and nothing waits where no other can come.
+//! The number of callers that are about to ask a service. A batch waits a moment for their questions, and does not wait
+//! if no other question can come.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// The askers of a service that are about to ask it something. Those that are not counted are answered, too; only
+/// The askers of a service that are about to ask it something. Callers that are not counted are answered, too, but
 /// batches do not wait for them.
 // Relaxed: a count that is a moment old costs a moment or a call, and nothing is published by it.
 #[derive(Clone, Default, Debug)]

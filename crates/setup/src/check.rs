@@ -1,5 +1,5 @@
-//! What the reference passes over in silence though it has no meaning: values of a wrong form, which are errors here,
-//! and keys that look misspelt, which get a warning. Other unknown keys are notes that people keep.
+//! Mistakes that the reference ignores silently: values of a wrong form are errors here, and keys that look misspelt
+//! get a warning. Other unknown keys are comments.
 
 use std::collections::BTreeSet;
 

@@ -481,7 +481,7 @@ fn tree_structure(fields: &Fields<'_>) -> Result<Source, Problem> {
     }))
 }
 
-/// A field that has to be there, which the reference calls a key in roots that something else determines.
+/// A required field of a root that is determined by something else; in the reference's messages it is a "key".
 fn key<'d>(fields: &Fields<'d>, key: &str) -> Result<Node<'d>, Problem> {
     fields.get(key).ok_or_else(|| fields.missing(key, "key"))
 }

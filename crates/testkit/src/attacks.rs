@@ -101,8 +101,8 @@ impl Decoy {
             let at = |name: &str| dir.path().join(name);
             fs::create_dir_all(at("sub/deep"))?;
             fs::create_dir(at("root"))?;
-            // Names that tests use in workspaces too, so that a tool that is led out here finds something to
-            // overwrite or remove.
+            // The same names as in the workspaces of tests: a tool that is led out to this directory would overwrite or
+            // remove them.
             for (name, mode) in [("file", 0o644), ("secret", 0o600), ("a", 0o755), ("out", 0o644)] {
                 fs::write(at(name), format!("precious {name}\n"))?;
                 fs::set_permissions(at(name), fs::Permissions::from_mode(mode))?;

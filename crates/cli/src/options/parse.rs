@@ -312,7 +312,7 @@ fn without_own(subcommand: &str, arg: clap::Arg) -> clap::Arg {
     arg.long(unreachable).short(None).hide(true)
 }
 
-/// The error that the reference reports: an option that is missing, even if there are words that nothing expects.
+/// The error that the reference reports: a missing option comes before unexpected words.
 fn before_unexpected(
     error: clap::Error,
     command: &mut clap::Command,

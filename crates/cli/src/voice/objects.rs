@@ -77,8 +77,7 @@ impl ObjectTexts for Just {
     fn no_object_id(&self, _: &str, _: &Log) {}
 
     fn not_taken(&self, error: &Error, _: &Store, destined: ObjectDestination<'_>, log: &Log) {
-        // The reference has no cause where the object itself is printed, and says at which path it
-        // failed where it is staged.
+        // If the object is printed, the reference gives no cause; if it is staged, the reference gives the path.
         let cause = match (error, destined) {
             (
                 Error::Missing(_) | Error::Remote(_) | Error::WrongAtServer { .. },

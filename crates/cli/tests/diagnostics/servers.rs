@@ -2,9 +2,8 @@
 //!
 //! A line that begins with `` `$NAME` `` and a verb is about a server of the case. From there on `$NAME` is its
 //! address, `HOST:PORT` on this machine, in calls, files and scripts, and answers have `$NAME` for it. All that follows
-//! the kind of the server is clauses, each after `that` (`` , that `` before all but the first). A sentence about a
-//! server that is there already ends that one, and begins another with the same address, which knows what the first one
-//! had learnt.
+//! the kind of the server is clauses, each after `that` (`` , that `` before all but the first). A sentence about an
+//! existing server ends it, and begins another one with the same address and the same contents.
 //!
 //! - `` `$CACHE` is a cache … ``: one of the Remote Execution API, which executes nothing. `` `$SERVER` is a server
 //!   that executes actions … ``: one with the names of justbuild (native); `` `$SERVER` is a compatible server that

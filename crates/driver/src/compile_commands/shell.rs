@@ -30,7 +30,7 @@ impl Word {
 /// A command without anything that a shell treats in a special way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Command {
-    /// The directory in which it is run, from the one in which the script begins; none if that is not known.
+    /// The directory in which it runs, relative to the one in which the script begins; `None` if that is not known.
     pub(super) directory: Option<String>,
     pub(super) words: Vec<Word>,
 }

@@ -130,8 +130,8 @@ impl EventLogs {
         })
     }
 
-    /// Runs of actions with certain outputs, by these, latest first, of calls that began before that moment: of all
-    /// checkouts that use the build root.
+    /// Earlier runs of actions with these outputs, latest first, by outputs. Of calls that began before the time
+    /// `began`, in all checkouts that use the build root.
     pub(crate) fn runs_before(
         &self,
         began: u64,

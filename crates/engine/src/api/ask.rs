@@ -284,7 +284,7 @@ impl<R: Rule> HashCx<R> {
             let mut seen = lock(&frame.seen);
             // Behind those of the hash function: it asked for its value after it had read them.
             seen.reads.extend(own.reads);
-            // A witness that the hash function set is about all that it read; that of the value is about a part.
+            // The witness of the hash function covers all reads, that of the value only a part of them.
             seen.witness = seen.witness.take().or(own.witness);
             drop(seen);
             answer.result.map(downcast::<R>)

@@ -30,7 +30,7 @@ pub(crate) enum Cause {
     ValueLost,
 }
 
-/// A task, the hash that was taken for good, and the hash that it now has.
+/// A task, the hash that was assumed, and the hash that it now has.
 type Versions = (NodeId, Option<Hash>, Option<Hash>);
 
 /// What happened in a build so far.

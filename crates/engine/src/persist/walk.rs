@@ -3,10 +3,10 @@
 //! `settle/check.rs` verifies kept runs task by task; the walk does the same for the whole closure of a task at once,
 //! over the columns of the file: a leaf is good if its rule confirms its witness, another task if the reads of one of
 //! its runs agree, group by group. No key is decoded but those of leaves, no task is loaded, and the depth of the graph
-//! costs a stack in memory. Whatever is not that plain is left undecided, and is settled the ordinary way when it is
-//! requested: tasks that have to execute, that failed, that are compared by times, or of which this process has newer
-//! runs than the file. So a process loads what a change invalidates, and nothing else: if a file was added to a
-//! directory, the readers of the other files agree by their facets.
+//! costs a stack in memory. A task that has to execute, failed, is compared by times, or has newer runs in this process
+//! than in the file, is left undecided. It is settled the ordinary way when it is requested. So a process loads what a
+//! change invalidates, and nothing else: if a file was added to a directory, the readers of the other files agree by
+//! their facets.
 //!
 //! The demand is that of `settle/check.rs`: a group is verified only if all groups before agree.
 //!
@@ -177,8 +177,8 @@ struct Damaged;
 
 impl Walk {
     /// Begins the walk of a file in the epoch of a build, if it is not in that epoch already; `false` if a later epoch
-    /// has begun. Tasks that became nodes are taken over first, so that no verdict of before is kept for a task that
-    /// was declared changed.
+    /// has begun. Tasks that became nodes are taken over first, so no earlier verdict is kept for a task that was
+    /// declared changed.
     fn begin_epoch(&mut self, stored: &Stored, generation: u64, inner: &Inner, persist: &Persist) -> bool {
         let epoch = inner.epoch;
         // A build of an earlier epoch that is not over must not take back what later ones established; it verifies by
@@ -644,8 +644,8 @@ impl Persist {
         updates
     }
 
-    /// The update of a task; the epoch of the scan after which it was found good, if it is a leaf that was; and the
-    /// epoch in which it was found stale, if it was.
+    /// The update of a task; the epoch of the scan after which a leaf was found good, if any; and the epoch in which
+    /// the task was found stale, if any.
     pub(super) fn findings(&self, place: Unloaded) -> (Option<RunUpdate>, Option<u64>, Option<u64>) {
         let walk = lock(&self.walk);
         if walk.generation != place.generation {

@@ -1,10 +1,10 @@
 //! Gathers the leaf set of a run ([`crate::graph::leaves`]).
 //!
-//! The leaves are in the order in which a build from scratch on one thread would request them. So verification, which
-//! compares one by one and stops at the first that has changed, requests no leaf that such a build would not request.
+//! The leaves are in the order in which a build from scratch on one thread would request them. Verification compares
+//! one by one and stops at the first changed leaf. So it requests no leaf that such a build would not request.
 //!
-//! There is a set only where the run follows from the leaves: not above a task of which no run is kept, which always
-//! executes; nor above one that is verified by times or has a set value.
+//! There is a set only if the run follows from the leaves. So there is none above a task that always executes, since no
+//! run of it is kept, or that is verified by times or has a set value.
 
 use std::collections::{BTreeMap, HashSet};
 

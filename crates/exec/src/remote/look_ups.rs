@@ -1,8 +1,8 @@
 //! Whether a server is asked for the result of an action before it gets the inputs.
 //!
-//! A server that executes an action looks for its result itself. To ask before is worth a call where there is one, as
-//! then no input has to be there. In a build where many in a row were not known, those to come will not be, either:
-//! then only some are asked for, so that it is noticed when that changes.
+//! A server that executes an action looks for its result itself. To ask before is worth a call if there is a result,
+//! since then no input has to be sent. After many unknown results in a row the next ones will probably be unknown, too:
+//! then only some are asked for, to notice when that changes.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 

@@ -38,8 +38,8 @@ struct Claim<'c> {
 }
 
 impl Transfers {
-    /// Sees to it that a server has all that an action needs, and adds what that takes. `begins` is called with a
-    /// server before anything is sent to it, or fetched from it.
+    /// Sends a server what it lacks of the inputs of an action. `begins` is called with a server before anything is
+    /// sent to it, or fetched from it.
     pub(super) async fn provide(
         &self,
         server: usize,
@@ -278,8 +278,8 @@ impl Transfers {
             };
         }
         store.forget_at_server(server, gone);
-        // A directory that was checked counts with all that is below it: those that can be sent again are looked at
-        // anew.
+        // A checked directory counts as checked with everything below it, so directories that can be sent again are
+        // checked anew.
         for Part { object, .. } in wanted.iter().filter(|part| part.object.object_type == ObjectType::Tree) {
             let can_be_sent = described.made(&key(object)).is_some()
                 || store

@@ -263,7 +263,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// What to say about the keys of a construct that are none of its parts.
+/// Advice about a key of a construct that is not one of its parts.
 pub(super) fn keys_of_no_part(program: &Program, node: u32) -> Option<String> {
     let Value::Map(written) = program.literal(node) else { return None };
     let construct = written.get("type")?.as_str()?.clone();

@@ -1,8 +1,8 @@
-//! Sources that need a library of the system which the others of their directory do without: these become a library of
-//! their own, so that the rest builds without that library, and nothing is linked with it in vain.
+//! Sources that alone in their directory need a library of the system. They become a library of their own, so the rest
+//! builds without the system's library, and is not linked with it.
 //!
-//! Such a library has the headers that only these sources include. What uses the sources has to include one of those
-//! headers: if something does not, as if the functions are declared elsewhere, the sources stay where they are.
+//! Such a library has the headers that only these sources include. All users of the sources have to include one of
+//! those headers. If one does not (the functions are declared elsewhere, say), the sources stay where they are.
 
 use std::collections::BTreeSet;
 

@@ -67,7 +67,7 @@ pub(crate) struct Libraries {
     pub(crate) programs: Vec<Program>,
     /// Sources that are in no target, since they include others.
     pub(crate) amalgamations: Vec<usize>,
-    /// Sources that are in no target, since the build file that lists the others does not name them; with that file.
+    /// Sources that are in no target, since the build file with the other sources does not list them; with that file.
     pub(crate) unlisted: Vec<(usize, usize)>,
     /// The library of each file.
     pub(crate) owner: Vec<Option<usize>>,
@@ -247,9 +247,9 @@ fn defined_twice(sources: &[usize], facts: &[FileFacts]) -> Vec<(String, Vec<usi
         .collect()
 }
 
-/// Those of some sources that have the name of a header which a program includes, directly or through others, or which
-/// they include themselves: what is listed for one program may be needed by others that no build file lists. `None` if
-/// one of these headers is that of the main source of another program.
+/// Of some sources, those named like a header that the program includes (directly or through others) or that the source
+/// itself includes. Sources that are listed for one program may be needed by another one, which no build file lists.
+/// `None` if one of these headers is that of the main source of another program.
 fn implementations(
     tree: &Tree,
     includes: &[Includes],

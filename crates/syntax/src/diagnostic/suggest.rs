@@ -51,8 +51,8 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
     best.map(|(_, candidate)| candidate)
 }
 
-/// The candidates of which `word` is a part, or which are a part of `word`, without regard to case; none for a word
-/// that is so short that it occurs in many by chance.
+/// The candidates that contain `word`, or that `word` contains, without regard to case. None for a short word, since it
+/// occurs in many by chance.
 pub fn containing<'c>(
     word: &str,
     candidates: impl Iterator<Item = &'c str>,

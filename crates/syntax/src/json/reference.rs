@@ -1,8 +1,8 @@
 //! The reference's messages about text that is not JSON.
 //!
-//! Its parser is that of a library, whose messages name the token at which it stops, what it expected there, and what
-//! it read since the beginning of the latest string or number. This follows the same grammar token by token for the
-//! message only; [`super::Document`] decides what is JSON.
+//! The reference uses a library. Its messages name the token at which it stops, the expected token, and the text since
+//! the beginning of the latest string or number. This follows the same grammar token by token for the message only;
+//! [`super::Document`] decides what is JSON.
 
 use super::Kind;
 
