@@ -105,7 +105,7 @@ struct Shared {
     salt: Vec<u8>,
     /// Opened for the first action, since it reads a file; `None` if that failed.
     standard: OnceLock<Option<Standard>>,
-    /// Whether nothing is stored any more.
+    /// Whether storing has ended.
     // Relaxed, like the counts below: a run that misses this is queued in vain. The counts are read after
     // `Uploads::finish`, whose lock orders them.
     refuses: AtomicBool,

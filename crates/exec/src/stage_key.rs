@@ -289,7 +289,7 @@ mod tests {
         let same = |other: &StageKey| Arc::ptr_eq(&other.0, &outer.0);
         assert!(same(&key(&["outer"], &[("a/b", &inner), ("c", &inner)])));
         assert!(same(&StageKey::decode(&written).unwrap()));
-        // As in another process: no key is in use any more.
+        // As in another process: no key is in use.
         drop((inner, outer));
         let read = StageKey::decode(&written).unwrap();
         assert_eq!((read.id(), bytes(&read)), (id, written));

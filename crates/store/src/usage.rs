@@ -40,7 +40,7 @@ impl Usage {
         usage
     }
 
-    /// What was there and is not any more.
+    /// What was there and is no longer.
     pub fn less(self, left: Usage) -> Usage {
         Usage { files: self.files.saturating_sub(left.files), bytes: self.bytes.saturating_sub(left.bytes) }
     }

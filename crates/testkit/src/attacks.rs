@@ -135,7 +135,7 @@ impl Decoy {
     /// If so; `what` is the operation under test, for the message.
     #[track_caller]
     pub fn assert_untouched(&self, what: &str) {
-        // A decoy that cannot be read any more is seen as empty, which it was not.
+        // A decoy that has become unreadable counts as empty, so it differs from before.
         let now = seen(self.path()).unwrap_or_default();
         assert_eq!(now, self.before, "{what}: the outside was touched");
     }

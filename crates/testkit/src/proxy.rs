@@ -254,7 +254,7 @@ fn pass(state: &Arc<ProxyState>, way: Direction, fault: Option<LinkFault>, from:
             } else {
                 let _ = to.shutdown(Shutdown::Write);
             }
-            // The reader learns by this that nothing is passed on any more.
+            // By this the reader notices that nothing more is passed on.
             drop(pieces);
         });
         let mut from = from;

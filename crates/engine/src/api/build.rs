@@ -107,8 +107,8 @@ impl Build {
     }
 
     /// Drops the values of all tasks of a rule. A value that is wanted again is decoded from its kept run, or computed
-    /// again. For tasks that nothing will ask about any more, so that the memory is free for what comes next. Not to be
-    /// called while something is requested.
+    /// again. For tasks that will not be requested again, to free their memory. Not to be called while something is
+    /// requested.
     pub fn release_values<R: Rule>(&self) {
         let core = self.core();
         let number = core.rule_id::<R>();

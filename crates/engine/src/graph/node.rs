@@ -115,7 +115,7 @@ impl Hist {
         Some(Seq::new(self.forgotten() + at as u32))
     }
 
-    /// Drops the older half of the versions. A recorded read of one of them agrees with no version any more.
+    /// Drops the older half of the versions. A recorded read of one of them then agrees with no version.
     fn forget_versions(&mut self) {
         // Half of them at once, so that moving the rest costs little for each version.
         self.hashes.drop_front(MIN_VERSIONS);

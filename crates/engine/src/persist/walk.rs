@@ -239,7 +239,7 @@ impl Walk {
                 self.verdicts.set(task, NOT_PLAIN);
             }
         }
-        // No task is clean since before the floor, so nothing refers to these any more.
+        // No task is clean since before the floor, so nothing refers to these.
         if self.floor != inner.inputs.floor {
             self.equal_in_facets.clear();
         }

@@ -106,7 +106,7 @@ impl Inner {
     }
 
     /// Registers a computation that is suspended for the first time, so that it can be aborted. False if its result is
-    /// not needed any more.
+    /// no longer needed.
     pub(crate) fn register_frame(&self, frame: &Arc<Frame>) -> bool {
         // Most computations are never suspended, and so never registered: a slot refers to a frame only while that
         // waits.

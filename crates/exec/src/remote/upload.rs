@@ -221,8 +221,8 @@ impl Transfers {
         Ok(())
     }
 
-    /// The first of some objects that is damaged in the store, or not there any more, if they could not be sent because
-    /// of something here. It is made again, as any object that is lost.
+    /// The first of some objects that is damaged in the store, or no longer there, if they could not be sent because of
+    /// something here. It is made again, as any object that is lost.
     fn damaged_here(
         &self,
         described: &RemoteAction,

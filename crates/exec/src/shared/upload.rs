@@ -182,7 +182,7 @@ fn upload(shared: &Shared, sent: &mut Sent, batch: Vec<Upload>) -> Result<(), Er
                 Ok(()) => drop(shared.sent.fetch_add(digest.size, Relaxed)),
                 // An object of this side that was lost meanwhile: only what refers to it cannot be stored.
                 Err(Error::Local(_)) => drop(refused.insert(*digest)),
-                // What was not asked any more because of another failure is not the reason.
+                // A question that another failure prevented is not the reason.
                 Err(error) if failed.is_none() || failed == Some(Error::Off) => failed = Some(error),
                 Err(_) => {}
             }
