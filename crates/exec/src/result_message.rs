@@ -56,7 +56,8 @@ pub(crate) fn cached_result(
 
 /// The message for a result.
 ///
-/// # Errors The object of a link is lost (the message contains the link's target), or the store cannot be read.
+/// # Errors
+/// The object of a link is lost (the message contains the link's target), or the store cannot be read.
 pub(crate) fn as_message(
     store: &Store,
     action: &ActionDescription,

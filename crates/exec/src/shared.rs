@@ -109,7 +109,7 @@ struct Shared {
     // Relaxed, like the counts below: a run that misses this is queued in vain. The counts are read after
     // `Uploads::finish`, whose lock orders them.
     refuses: AtomicBool,
-    /// How many builds have ended of the process, which may use it for several.
+    /// How many builds of the process have ended: it may be used for several.
     builds: AtomicU64,
     hits: AtomicU64,
     stored: AtomicU64,

@@ -13,7 +13,8 @@ pub trait Source: Send + Sync {
     /// Reads bytes from an offset on; 0 at the end. Called in order of offsets, as a rule, but also again from any
     /// offset before.
     ///
-    /// # Errors The content can no longer be read.
+    /// # Errors
+    /// The content can no longer be read.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// The content consists of these chunks, in this order: it was sent so, and later ones may have some in common with
@@ -94,7 +95,8 @@ pub trait Receiver: Send + Sync {
     /// known is hashed when all of it is here. Returns whether that is possible; if not, the content comes a second
     /// time.
     ///
-    /// # Errors It can no longer be read.
+    /// # Errors
+    /// It can no longer be read.
     fn again(&self, _: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
         Ok(false)
     }

@@ -124,7 +124,8 @@ impl Store {
     /// Brings objects into the store itself, trees with all that is below them, from attached servers where it lacks
     /// them. Nothing is asked if there is nothing to fetch. Returns how many bytes came.
     ///
-    /// # Errors [`Error::Missing`] of an object that no server has; or a server does not answer.
+    /// # Errors
+    /// [`Error::Missing`] of an object that no server has; or a server does not answer.
     pub async fn fetch(&self, objects: &[ObjectInfo]) -> Result<u64> {
         let MissingObjects { tops, trees, files, bytes } = self.below(objects).await?;
         // Files before trees are stored: a tree in the store has all that is below it there.
