@@ -195,7 +195,7 @@ impl Pass for RunningCall<'_> {
     ) -> Exit {
         let log = self.open.call.log;
         if failure.is_undefined() && is_last {
-            log.say(Level::Error, call::CHANGING);
+            log.say(Level::Error, call::DESCRIPTION_CHANGING);
         }
         let origins = session.origins(request);
         self.open.messages.failed(failure, &origins);

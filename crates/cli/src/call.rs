@@ -32,7 +32,7 @@ use crate::{
 const ALL: &str = "//...";
 
 /// The error when no try found the same description from beginning to end.
-pub(crate) const CHANGING: &str = "The description keeps changing while it is being built.";
+pub(crate) const DESCRIPTION_CHANGING: &str = "The description keeps changing while it is being built.";
 
 /// What a call makes of its own out of a request.
 #[derive(Clone, Copy)]
@@ -142,7 +142,7 @@ impl OpenCall<'_> {
         self.messages.executed(&origins);
         if let Some(failure) = failure {
             if failure.is_undefined() && is_last {
-                self.call.log.say(Level::Error, CHANGING);
+                self.call.log.say(Level::Error, DESCRIPTION_CHANGING);
             }
             self.messages.failed(failure, &origins);
         }

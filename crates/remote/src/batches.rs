@@ -21,8 +21,8 @@ const CALLS: usize = 4;
 
 /// How often a batch waits for further askers, and how long each time: they may also turn out not to ask.
 // Bounded: what is counted as about to ask may find that it has nothing to ask, and a batch must not depend on that.
-const WAITS: usize = 4;
-const WAIT: Duration = Duration::from_millis(1);
+const MAX_WAITS: usize = 4;
+const WAIT_TIME: Duration = Duration::from_millis(1);
 
 /// An item, and where its answer goes.
 pub(crate) type BatchItem<I, O> = (I, oneshot::Sender<O>);
@@ -107,10 +107,10 @@ impl<I: 'static, O: 'static> Batches<I, O> {
                     if let Ok(next) = asked.try_recv() {
                         batch.add(next.into_iter(), limit, &weight);
                     // All that may ask are in it, or the waits are used up: another wait would only add delay.
-                    } else if batch.askers >= askers.count() || waits == WAITS {
+                    } else if batch.askers >= askers.count() || waits == MAX_WAITS {
                         break;
                     } else {
-                        match timeout(WAIT, asked.recv()).await {
+                        match timeout(WAIT_TIME, asked.recv()).await {
                             Ok(Some(next)) => batch.add(next.into_iter(), limit, &weight),
                             Ok(None) => break,
                             Err(_) => waits += 1,

@@ -43,7 +43,7 @@ const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
 
 /// How long is waited for the answer that an execution is ended.
 // A courtesy to the server: the call has ended for its caller, which should not wait for it.
-const CANCELLING: Duration = Duration::from_secs(1);
+const MAX_CANCEL_WAIT: Duration = Duration::from_secs(1);
 
 /// For how many times the usual silence an operation is waited for about which the server says nothing; twice as long
 /// after each further execution.
@@ -53,7 +53,7 @@ const CANCELLING: Duration = Duration::from_secs(1);
 const MAX_UNHEARD_SILENCES: u32 = 30;
 
 /// How long a stream may go on after its last message.
-const ENDING: Duration = Duration::from_secs(1);
+const MAX_STREAM_END_WAIT: Duration = Duration::from_secs(1);
 
 /// How an attempt ended that did not fail.
 enum AttemptEnd {
@@ -124,7 +124,7 @@ pub(crate) async fn execute(
     // Only if the execution was given up on this side; otherwise the server knows that it is over.
     if let (Err(Error::Off), Some(name)) = (&ended, execution.operation) {
         // What comes of that changes nothing.
-        let _ = link.within(CANCEL, CANCELLING, cancel(link, name)).await;
+        let _ = link.within(CANCEL, MAX_CANCEL_WAIT, cancel(link, name)).await;
     }
     ended
 }
@@ -138,7 +138,7 @@ async fn let_end(mut stream: Streaming<Operation>) {
     // Mostly it has come together with the message. Else nothing waits for it.
     let is_pending = poll_fn(|cx| Poll::Ready(end.as_mut().poll(cx).is_pending())).await;
     if is_pending {
-        spawn_local(tokio::time::timeout(ENDING, end));
+        spawn_local(tokio::time::timeout(MAX_STREAM_END_WAIT, end));
     }
 }
 

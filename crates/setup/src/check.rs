@@ -7,7 +7,7 @@ use taut_syntax::{Diagnostic, Document, Kind, Node, did_you_mean, quoted};
 
 use crate::{
     description::Description,
-    fields::{ENTRY, Fields, Form, PRAGMA, TOP, of_type},
+    fields::{DESCRIPTION_FIELDS, ENTRY, Fields, Form, PRAGMA, of_type},
     misspelt,
     problem::place,
     reachable::Remark,
@@ -42,7 +42,7 @@ impl<'d> Check<'d> {
         let mut check = Check { description, seen: BTreeSet::new(), errors: vec![], remarks: vec![] };
         let twice = Diagnostic::of_duplicates(document, document.root().span());
         check.remarks.extend(twice.map(|finding| Remark { finding, is_detail: false }));
-        check.keys(document.root(), "the description", TOP);
+        check.keys(document.root(), "the description", DESCRIPTION_FIELDS);
         check
     }
 

@@ -48,7 +48,7 @@ mod summary;
 pub(super) const MAX_NAMED: usize = 5;
 
 /// How many errors of one kind are shown: an error that occurs in many places need not be shown for each.
-const MAX_ALIKE: usize = 10;
+const MAX_SIMILAR_ERRORS: usize = 10;
 
 /// The shortest time for running actions to clean up after an interruption that is worth a message.
 const MIN_REPORTED_GRACE: Duration = Duration::from_secs(5);
@@ -729,7 +729,7 @@ impl BuildMessages for Messages {
             .iter()
             .partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_) | Cause::Server(_)));
         // An error of the store, for example a full disk, occurs for many paths; one of them is shown.
-        for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
+        for (all, limit) in [(others, MAX_SIMILAR_ERRORS), (of_store, 1)] {
             all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, failure, defined));
             if all.len() > limit {
                 self.log.say(Level::Error, format!("{} like these", count(all.len() - limit, "more error")));

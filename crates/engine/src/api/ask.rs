@@ -212,7 +212,8 @@ impl Cx {
         /// Up to this length a scan is faster than a set.
         const MAX_SCANNED: usize = 8;
         let seen = lock(&self.frame.seen);
-        let answered = || seen.reads.iter().filter(|read| read.seq != Seq::LATER).map(|read| read.dep);
+        let answered =
+            || seen.reads.iter().filter(|read| read.seq != Seq::NOT_YET_KNOWN).map(|read| read.dep);
         if nodes.len() <= MAX_SCANNED {
             return nodes.iter().all(|node| answered().any(|dep| dep == *node));
         }

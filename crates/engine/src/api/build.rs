@@ -152,7 +152,7 @@ impl Build {
             known.push(answer);
             jobs.extend(job);
         }
-        let seq = |answer: &Option<Answer>| answer.as_ref().map_or(Seq::LATER, |answer| answer.seq);
+        let seq = |answer: &Option<Answer>| answer.as_ref().map_or(Seq::NOT_YET_KNOWN, |answer| answer.seq);
         // With the versions of the answers: a later epoch may settle a clean task otherwise, and this build is asked
         // about its own.
         lock(&inner.asked).extend(nodes.iter().copied().zip(known.iter().map(seq)));

@@ -33,7 +33,7 @@ impl Cx {
         let last = questions.len().wrapping_sub(1);
         reads.extend(questions.iter().enumerate().map(|(at, question)| Read {
             dep: question.node,
-            seq: question.answer.as_ref().filter(|_| all).map_or(Seq::LATER, |answer| answer.seq),
+            seq: question.answer.as_ref().filter(|_| all).map_or(Seq::NOT_YET_KNOWN, |answer| answer.seq),
             mode,
             facets: Facets::WHOLE,
             ends_group: at == last,

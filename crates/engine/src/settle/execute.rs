@@ -252,14 +252,14 @@ impl Inner {
 
     /// Finishes the trace: waits for the hashes of tasks requested by `depend`, then records the run.
     pub(crate) fn finish(self: &Arc<Inner>, task: Task<'_>, mut finish: Finish) {
-        if finish.seen.reads.iter().all(|read| read.seq != Seq::LATER) {
+        if finish.seen.reads.iter().all(|read| read.seq != Seq::NOT_YET_KNOWN) {
             return self.finished(task, finish);
         }
         // A request that was dropped before its answer is not a dependency.
-        finish.seen.reads.retain(|read| read.later || read.seq != Seq::LATER);
+        finish.seen.reads.retain(|read| read.later || read.seq != Seq::NOT_YET_KNOWN);
         let mut missing = Vec::new();
         for read in &mut finish.seen.reads {
-            if read.seq == Seq::LATER {
+            if read.seq == Seq::NOT_YET_KNOWN {
                 match self.seq(read.dep) {
                     Some(seq) => read.seq = seq,
                     None => missing.push(read.dep),

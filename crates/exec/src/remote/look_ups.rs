@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 const MAX_MISSES: u32 = 64;
 
 /// From then on one of so many is asked for.
-const ASKED: u32 = 16;
+const ASK_INTERVAL: u32 = 16;
 
 /// What is known of a server that was asked for results.
 // Relaxed: which of several actions at a time is asked for does not matter.
@@ -26,7 +26,8 @@ impl LookUps {
     /// Whether the server is asked for the result of the next action.
     pub(super) fn is_next_asked(&self) -> bool {
         // The counters may be a few too high or low by concurrent calls; the limits are rough anyway.
-        self.unknown.load(Relaxed) < MAX_MISSES || self.since.fetch_add(1, Relaxed).is_multiple_of(ASKED)
+        self.unknown.load(Relaxed) < MAX_MISSES
+            || self.since.fetch_add(1, Relaxed).is_multiple_of(ASK_INTERVAL)
     }
 
     /// The server did not know a result.
