@@ -547,12 +547,12 @@ fn capitals(answer: &str) -> Vec<String> {
             lines[at + 1..].iter().position(|line| is_next(&line)).map_or(lines.len(), |next| at + 1 + next);
         lines[at..end].iter().any(|line| line.contains(OF_RULE))
     };
-    let found = lines.iter().enumerate().filter_map(|(at, line)| Some((at, capital(line)?)));
+    let found = lines.iter().enumerate().filter_map(|(at, line)| Some((at, capitalized(line)?)));
     found.filter(|(at, _)| !is_of_user(*at)).map(|(_, text)| text).collect()
 }
 
 /// The beginning of an error or a warning if its first word is not a name and has a capital letter.
-fn capital(line: &str) -> Option<String> {
+fn capitalized(line: &str) -> Option<String> {
     let text = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "))?;
     let (first, rest) = text.split_once(' ')?;
     // One capital and then small letters: `JSON` and `LocalExecution` are names.

@@ -141,7 +141,7 @@ impl<'s> Scope<'s> {
         let tainted = self.field("tainted", || Value::List(List::default()))?;
         let words = tainted.as_list().and_then(|list| strings(list));
         self.tainted =
-            words.ok_or_else(|| self.written.no_strings("tainted", &tainted))?.into_iter().collect();
+            words.ok_or_else(|| self.written.not_strings("tainted", &tainted))?.into_iter().collect();
         Ok(())
     }
 
@@ -149,7 +149,7 @@ impl<'s> Scope<'s> {
     pub(crate) fn literal_strings(&self, field: &str) -> Result<Vec<Str>, Fail> {
         let Some(json) = self.written.json(field) else { return Ok(Vec::new()) };
         let value = taut_expr::json_to_value(json);
-        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.no_strings(field, &value))
+        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.not_strings(field, &value))
     }
 
     /// The value of a field, evaluated with the pure constructs only.
@@ -206,7 +206,7 @@ impl<'s> Scope<'s> {
         let deps = deps.map(untransitioned);
         let host = &mut FieldHost { scope: self, deps: deps.as_deref() };
         let value = self.field_in(field, || Value::List(List::default()), host)?;
-        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.no_strings(field, &value))
+        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.not_strings(field, &value))
     }
 
     /// Checks that the value of a field is a string.
@@ -232,7 +232,7 @@ impl<'s> Scope<'s> {
     pub(crate) fn names(&mut self, field: &str) -> Result<Vec<NamedTarget>, Fail> {
         let value = self.field(field, || Value::List(List::default()))?;
         let Some(list) = value.as_list() else {
-            return Err(self.written.no_list(field, &value, "target names", |_| false));
+            return Err(self.written.not_a_list(field, &value, "target names", |_| false));
         };
         let names = all_of_one(list.iter().map(|name| self.name(field, name)))?;
         for (name, written) in names.iter().zip(list.iter()) {

@@ -111,7 +111,7 @@ async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedT
         let declared = evaluation.transitioned();
         let value = scope.field_asking(field, default, &declared)?;
         let words = value.as_list().and_then(|list| crate::strings::strings(list));
-        let words = words.ok_or_else(|| scope.written.no_strings(field, &value))?;
+        let words = words.ok_or_else(|| scope.written.not_strings(field, &value))?;
         evaluation.strings.insert(field.clone(), strings_value(words));
     }
     let (own, tainted) = (scope.own_vars.clone(), scope.tainted.clone());

@@ -139,11 +139,17 @@ impl<'s> Written<'s> {
     }
 
     /// The failure of a field that has to be a list of strings but is something else.
-    pub(crate) fn no_strings(&self, field: &str, value: &Value) -> Fail {
-        self.no_list(field, value, "strings", |item| item.as_str().is_some())
+    pub(crate) fn not_strings(&self, field: &str, value: &Value) -> Fail {
+        self.not_a_list(field, value, "strings", |item| item.as_str().is_some())
     }
 
-    pub(crate) fn no_list(&self, field: &str, value: &Value, of: &str, is: impl Fn(&Value) -> bool) -> Fail {
+    pub(crate) fn not_a_list(
+        &self,
+        field: &str,
+        value: &Value,
+        of: &str,
+        is: impl Fn(&Value) -> bool,
+    ) -> Fail {
         let found = self.shown(value);
         let Some(list) = value.as_list() else {
             let message =

@@ -47,11 +47,11 @@ pub(crate) fn run(name: Name, o: &options::CompileCommands, log: &Arc<Log>) -> E
     );
     reported("compile-commands", !o.build.analysis.no_trace, profile, log, |reporting| {
         let product = Some(Product { name: "the files that sources include", is_partial: true });
-        go(o, BuildCall { name, o: &o.build, log, reporting, product })
+        run_command(o, BuildCall { name, o: &o.build, log, reporting, product })
     })
 }
 
-fn go(o: &options::CompileCommands, call: BuildCall<'_>) -> Result<Exit, Exit> {
+fn run_command(o: &options::CompileCommands, call: BuildCall<'_>) -> Result<Exit, Exit> {
     let (build, log) = (&o.build, call.log);
     request::check(&build.common, &build.stores, &build.execution, log)?;
     let (open, mut caller) = call.open(false)?;

@@ -26,10 +26,10 @@ use crate::{
 
 /// Runs `explain`.
 pub(crate) fn run(name: Name, o: &options::Question, log: &Arc<Log>) -> Exit {
-    go(name, o, log).unwrap_or_else(|exit| exit)
+    run_command(name, o, log).unwrap_or_else(|exit| exit)
 }
 
-fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
+fn run_command(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let of = RootOptions {

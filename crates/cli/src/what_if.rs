@@ -35,10 +35,10 @@ use crate::{
 /// Runs `what-if`.
 pub(crate) fn run(name: Name, o: &WhatIf, log: &Arc<Log>) -> Exit {
     let uses_state = !o.question.analysis.no_trace;
-    reported("what-if", uses_state, None, log, |reporting| go(name, o, log, reporting))
+    reported("what-if", uses_state, None, log, |reporting| run_command(name, o, log, reporting))
 }
 
-fn go(
+fn run_command(
     name: Name,
     WhatIf { question: o, of }: &WhatIf,
     log: &Arc<Log>,

@@ -61,7 +61,7 @@ impl RootFailure {
     }
 
     /// The reference's text about a failed build whose messages are elsewhere.
-    pub(crate) fn see(log: &str) -> String {
+    pub(crate) fn see_log(log: &str) -> String {
         format!("Build failed, see {log} for details")
     }
 

@@ -37,7 +37,7 @@ use taut_value::{ActionDescription, Id, Str};
 
 use crate::{
     ActionError, AtServer, Cause, DepfileInputs, Events, Executor, KnownFuture, KnownResult, LocalExecutor,
-    Missed, Phase, RunEnd, RunKey, RunResult, Step, StopSwitch, TakenFrom, Traffic,
+    Missed, Phase, ResultSource, RunEnd, RunKey, RunResult, Step, StopSwitch, Traffic,
     message::{Demands, properties},
     reads::KeptReads,
     run::with_end,
@@ -139,9 +139,9 @@ struct Transfers {
     sent: AtomicU64,
 }
 
-/// What passed for one action, and how long that took.
+/// What was transferred for one action, and how long that took.
 #[derive(Default)]
-struct Moved {
+struct ActionTransfer {
     sent_objects: u64,
     sent_bytes: u64,
     fetched_bytes: u64,
@@ -219,7 +219,7 @@ pub struct SentObjects {
 pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<SentObjects, String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
     let asker = endpoint.cas.askers().enter();
-    let (objects, mut moved) = (RemoteAction::of_objects(vec![*object]), Moved::default());
+    let (objects, mut moved) = (RemoteAction::of_objects(vec![*object]), ActionTransfer::default());
     let sent = taut_service::wait(transfers.provide(0, &asker, &objects, &|_, _| (), &mut moved));
     let sent = sent.map(|()| SentObjects { count: moved.sent_objects, bytes: moved.sent_bytes });
     sent.map_err(|fail| fail.to_string())
@@ -327,7 +327,7 @@ impl RemoteExecutor {
         // What other actions have left at servers is read here.
         let inputs: Vec<_> = key.inputs.iter().map(|(_, object)| *object).collect();
         let in_staging = |error| Phase::Staging.failed_in_store(error);
-        let mut moved = Moved::default();
+        let mut moved = ActionTransfer::default();
         if let Some(server) = self.setup.store.server_of(&inputs).map_err(in_staging)? {
             self.setup.events.remote(&key.id, &key.action, &server.into(), Step::Downloading);
             let begin = Instant::now();
@@ -335,7 +335,7 @@ impl RemoteExecutor {
             moved.downloading = begin.elapsed();
         }
         let ran = self.setup.local.run(key, None, end).await?;
-        let Moved { fetched_bytes, downloading, .. } = moved;
+        let ActionTransfer { fetched_bytes, downloading, .. } = moved;
         Ok(RunResult { fetched_bytes, downloading, ..ran })
     }
 
@@ -384,7 +384,7 @@ impl RemoteExecutor {
         {
             return Ok(ran);
         }
-        let (mut repeats, mut moved) = (0, Moved::default());
+        let (mut repeats, mut moved) = (0, ActionTransfer::default());
         loop {
             let report = |at: &Arc<str>, step| self.setup.events.remote(&key.id, &key.action, at, step);
             self.transfers.provide(number, &asker, &run.described, &report, &mut moved).await?;
@@ -454,7 +454,7 @@ impl RemoteExecutor {
         match self.transfers.taken(number, key, &executed).await? {
             Some(ran) if ran.is_complete() => {
                 self.count_hit(number);
-                Ok(LookedUp::Known(Box::new(RunResult { taken_from: TakenFrom::RemoteCache, ..ran })))
+                Ok(LookedUp::Known(Box::new(RunResult { taken_from: ResultSource::RemoteCache, ..ran })))
             }
             // A result of which something is gone, or that never was one.
             _ => Ok(LookedUp::Unknown { missed: run.described.missed(true), skips_cache: true }),
@@ -467,13 +467,13 @@ impl RemoteExecutor {
         run: &RemoteRun<'_>,
         was_cached: bool,
         mut ran: RunResult,
-        moved: Moved,
+        moved: ActionTransfer,
         missed: Option<Missed>,
     ) -> RunResult {
         if was_cached && !run.key.is_fresh {
             if ran.is_success() {
                 self.count_hit(run.number);
-                return RunResult { taken_from: TakenFrom::RemoteCache, ..ran };
+                return RunResult { taken_from: ResultSource::RemoteCache, ..ran };
             }
         } else if ran.duration.is_zero() {
             ran.duration = run.begin.elapsed();
@@ -486,7 +486,7 @@ impl RemoteExecutor {
         if missed.is_some() && ran.is_success() {
             self.executed[run.number].add(&run.key.action, run.message);
         }
-        let Moved { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
+        let ActionTransfer { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
         RunResult {
             run_as: Some(run.key.id),
             action_at_server: Some(run.executed),
@@ -620,7 +620,7 @@ impl Executor for RemoteExecutor {
             true => Ok(()),
             false => {
                 let asker = endpoints[main].cas.askers().enter();
-                let (objects, mut moved) = (RemoteAction::of_objects(here), Moved::default());
+                let (objects, mut moved) = (RemoteAction::of_objects(here), ActionTransfer::default());
                 taut_service::wait(self.transfers.provide(main, &asker, &objects, &|_, _| (), &mut moved))
             }
         }

@@ -134,9 +134,9 @@ enum Problem {
     Here(String),
 }
 
-/// What is not done if something goes wrong.
+/// The step that a fault of the cache prevents.
 #[derive(Clone, Copy)]
-enum Undone {
+enum CacheStep {
     /// A result is not taken from the cache.
     LookUp,
     /// Results are not stored there.
@@ -163,7 +163,7 @@ impl Shared {
     }
 
     /// Keeps in mind why something was not answered, and so not done.
-    fn note_failure(&self, error: &Error, undone: Undone) {
+    fn note_failure(&self, error: &Error, undone: CacheStep) {
         match error {
             // The protocol does not promise that the contents of a result are kept as long as the result: an ordinary
             // miss.
@@ -176,15 +176,15 @@ impl Shared {
             // Not the cache's.
             Error::Local(why) => {
                 let what = match undone {
-                    Undone::LookUp => "a result cannot be taken from",
-                    Undone::Storing => "results cannot be stored in",
+                    CacheStep::LookUp => "a result cannot be taken from",
+                    CacheStep::Storing => "results cannot be stored in",
                 };
                 self.note(Problem::Here(format!("{what} remote cache {}: {why}", self.name)));
             }
             error => {
                 let what = match undone {
-                    Undone::LookUp => "the build goes on without it",
-                    Undone::Storing => "no more results are stored there",
+                    CacheStep::LookUp => "the build goes on without it",
+                    CacheStep::Storing => "no more results are stored there",
                 };
                 self.note(Problem::Cache(format!("{error}; {what}")));
             }

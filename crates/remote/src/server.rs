@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-pub use faults::{Fault, Faults, Instead, ScriptedAnswer};
+pub use faults::{Fault, Faults, Override, ScriptedAnswer};
 pub use operations::{CUT_AFTER, ExecutionEnding};
 use taut_digest::HashFunction;
 use taut_proto::cache::{SHA1, SHA256};

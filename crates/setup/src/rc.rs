@@ -364,16 +364,16 @@ impl<'d> Reader<'_, 'd> {
         Ok(None)
     }
 
-    /// A list of strings, the value of `key`; `no_list` and `no_string` are the reference's words for what is not.
+    /// A list of strings, the value of `key`; `not_a_list` and `no_string` are the reference's words for what is not.
     fn strings(
         &self,
         key: &str,
         node: Node<'_>,
-        no_list: impl FnOnce(String) -> String,
+        not_a_list: impl FnOnce(String) -> String,
         no_string: impl FnOnce(Node<'_>) -> String,
     ) -> Result<Vec<String>, Problem> {
         let message = &format!("{} is a list of strings", quoted(key));
-        let Some(items) = node.as_list() else { return Err(wrong(node, message, no_list(text(node)))) };
+        let Some(items) = node.as_list() else { return Err(wrong(node, message, not_a_list(text(node)))) };
         match items.clone().find(|item| item.as_str().is_none()) {
             Some(found) => Err(wrong(found, message, no_string(found))),
             None => Ok(items.filter_map(|item| item.as_str().map(str::to_owned)).collect()),

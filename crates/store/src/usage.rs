@@ -41,7 +41,7 @@ impl Usage {
     }
 
     /// What was there and is no longer.
-    pub fn less(self, left: Usage) -> Usage {
+    pub fn minus(self, left: Usage) -> Usage {
         Usage { files: self.files.saturating_sub(left.files), bytes: self.bytes.saturating_sub(left.bytes) }
     }
 }

@@ -152,8 +152,9 @@ impl<'o> Bench<'o> {
     fn print(&self, phase: Phase, rows: &Rows) {
         let lines = rows.lines(phase);
         if !lines.is_empty() {
-            let cone =
-                self.cone(phase).map_or_else(String::new, |cone| format!("; it reaches {cone} actions"));
+            let cone = self
+                .invalidated_count(phase)
+                .map_or_else(String::new, |cone| format!("; it reaches {cone} actions"));
             println!("  -- {}{cone}", phase.meaning());
             lines.iter().for_each(|line| println!("{line}"));
         }
@@ -174,7 +175,7 @@ impl<'o> Bench<'o> {
     }
 
     /// How many actions a change invalidates at most.
-    fn cone(&self, phase: Phase) -> Option<usize> {
+    fn invalidated_count(&self, phase: Phase) -> Option<usize> {
         match phase {
             Phase::Source | Phase::Tenth => Some(self.graph.cone_of_source()),
             Phase::Command => Some(self.graph.cone_of_command()),

@@ -11,12 +11,12 @@ use crate::options::definition;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Offer {
     pub(super) candidates: Vec<Candidate>,
-    pub(super) otherwise: Otherwise,
+    pub(super) otherwise: ShellFallback,
 }
 
-/// What the shell is to offer itself.
+/// What the shell offers by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Otherwise {
+pub(super) enum ShellFallback {
     Nothing,
     Files,
     Directories,
@@ -34,10 +34,10 @@ impl Offer {
             .collect();
         candidates.sort();
         candidates.dedup_by(|a, b| a.text == b.text);
-        Offer { candidates, otherwise: Otherwise::Nothing }
+        Offer { candidates, otherwise: ShellFallback::Nothing }
     }
 
-    fn by_shell(otherwise: Otherwise) -> Offer {
+    fn by_shell(otherwise: ShellFallback) -> Offer {
         Offer { candidates: Vec::new(), otherwise }
     }
 }
@@ -71,7 +71,7 @@ pub(super) fn offer(before: &[&str], current: &str, cwd: &Path) -> Offer {
         [name, before @ ..] => (*name, before),
         [] => return of_tool(&tool, current),
     };
-    let Some(command) = tool.find_subcommand(name) else { return Offer::by_shell(Otherwise::Nothing) };
+    let Some(command) = tool.find_subcommand(name) else { return Offer::by_shell(ShellFallback::Nothing) };
     let given = TypedWords::of(before, command);
     let value = |arg, lead: &str, begun: &str| value(arg, lead, begun, cwd, &given.values);
     if let Some(arg) = given.unfinished {
@@ -83,14 +83,14 @@ pub(super) fn offer(before: &[&str], current: &str, cwd: &Path) -> Offer {
             Some((option, begun)) => {
                 match option.strip_prefix("--").and_then(|long| by_long(command, long)) {
                     Some(arg) => value(arg, &format!("{option}="), begun),
-                    None => Offer::by_shell(Otherwise::Nothing),
+                    None => Offer::by_shell(ShellFallback::Nothing),
                 }
             }
         };
     }
     match command.get_positionals().find(|arg| !arg.is_hide_set()) {
         Some(arg) => value(arg, "", current),
-        None => Offer::by_shell(Otherwise::Nothing),
+        None => Offer::by_shell(ShellFallback::Nothing),
     }
 }
 
@@ -184,7 +184,7 @@ fn options(command: &Command, current: &str) -> Vec<Candidate> {
 /// of other options.
 fn value(arg: &Arg, lead: &str, begun: &str, cwd: &Path, given: &BTreeMap<&str, String>) -> Offer {
     if !takes_value(arg) {
-        return Offer::by_shell(Otherwise::Nothing);
+        return Offer::by_shell(ShellFallback::Nothing);
     }
     let of = |values: Vec<Candidate>| {
         // With what is before it in the word: shells replace the whole word at the cursor.
@@ -210,10 +210,10 @@ fn value(arg: &Arg, lead: &str, begun: &str, cwd: &Path, given: &BTreeMap<&str, 
         return of(Description::of(cwd, given).map(|all| all.candidates()).unwrap_or_default());
     }
     Offer::by_shell(match () {
-        () if IN_RESULTS.contains(&id) => Otherwise::Nothing,
-        () if DIRECTORIES.contains(&id) || is("DIR") => Otherwise::Directories,
-        () if is("PATH") || is("FILE") => Otherwise::Files,
-        () => Otherwise::Nothing,
+        () if IN_RESULTS.contains(&id) => ShellFallback::Nothing,
+        () if DIRECTORIES.contains(&id) || is("DIR") => ShellFallback::Directories,
+        () if is("PATH") || is("FILE") => ShellFallback::Files,
+        () => ShellFallback::Nothing,
     })
 }
 
@@ -226,7 +226,7 @@ mod tests {
         offer.candidates.into_iter().map(|candidate| candidate.text).collect()
     }
 
-    fn otherwise(before: &[&str], current: &str) -> Otherwise {
+    fn otherwise(before: &[&str], current: &str) -> ShellFallback {
         offer(before, current, Path::new("/")).otherwise
     }
 
@@ -258,14 +258,14 @@ mod tests {
 
     #[test]
     fn paths_are_left_to_the_shell() {
-        assert_eq!(otherwise(&["build", "-c"], ""), Otherwise::Files);
-        assert_eq!(otherwise(&["build", "-vc"], ""), Otherwise::Files);
-        assert_eq!(otherwise(&["build", "-cx"], "--fi"), Otherwise::Nothing);
-        assert_eq!(otherwise(&["build", "--log-file="], ""), Otherwise::Nothing);
-        assert_eq!(otherwise(&["build"], "--log-file=a"), Otherwise::Files);
-        assert_eq!(otherwise(&["install", "-o"], "ou"), Otherwise::Directories);
-        assert_eq!(otherwise(&["what-if"], ""), Otherwise::Files);
-        assert_eq!(otherwise(&["build", "-P"], ""), Otherwise::Nothing);
-        assert_eq!(otherwise(&["init"], ""), Otherwise::Directories);
+        assert_eq!(otherwise(&["build", "-c"], ""), ShellFallback::Files);
+        assert_eq!(otherwise(&["build", "-vc"], ""), ShellFallback::Files);
+        assert_eq!(otherwise(&["build", "-cx"], "--fi"), ShellFallback::Nothing);
+        assert_eq!(otherwise(&["build", "--log-file="], ""), ShellFallback::Nothing);
+        assert_eq!(otherwise(&["build"], "--log-file=a"), ShellFallback::Files);
+        assert_eq!(otherwise(&["install", "-o"], "ou"), ShellFallback::Directories);
+        assert_eq!(otherwise(&["what-if"], ""), ShellFallback::Files);
+        assert_eq!(otherwise(&["build", "-P"], ""), ShellFallback::Nothing);
+        assert_eq!(otherwise(&["init"], ""), ShellFallback::Directories);
     }
 }

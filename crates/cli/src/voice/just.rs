@@ -7,7 +7,7 @@ use taut_digest::Digest;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, NotExecuted,
     RepoConfig, Request, Results, Retry, RunResult, Sink, Unbuilt,
-    cas::WayEnd,
+    cas::PathEnd,
     event::{Event, Failed, Finished},
 };
 use taut_store::Store;
@@ -121,7 +121,7 @@ impl Voice for Just {
         );
     }
 
-    fn artifact_ends(&self, _: &str, _: &str, end: &WayEnd, log: &Log) {
+    fn artifact_ends(&self, _: &str, _: &str, end: &PathEnd, log: &Log) {
         log.say(Level::Warn, end.to_string());
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::api::part::PartRule;
-use crate::api::request::{One, Question, Request, downcast};
+use crate::api::request::{Question, Request, SingleRequest, downcast};
 use crate::api::typed::leave_to_store;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
 use crate::graph::run::Mode;
@@ -241,8 +241,8 @@ impl Cx {
         reads.push(Read { dep, seq: Seq::NONE, mode, facets, ends_group, later, is_clean });
     }
 
-    fn ask_one<R: Rule>(&self, key: R::Key, part: Asked, mode: Option<Mode>) -> One {
-        One(Request::new(self.frame.clone(), [Question::new(self.request::<R>(key))], part, mode))
+    fn ask_one<R: Rule>(&self, key: R::Key, part: Asked, mode: Option<Mode>) -> SingleRequest {
+        SingleRequest(Request::new(self.frame.clone(), [Question::new(self.request::<R>(key))], part, mode))
     }
 
     fn ask_all<R: Rule>(&self, keys: Vec<R::Key>) -> Request<Vec<Question>> {
@@ -253,7 +253,7 @@ impl Cx {
 
 /// A task that was started ([`Cx::start`]); await it for its value.
 pub struct Pending<R> {
-    request: One,
+    request: SingleRequest,
     rule: PhantomData<fn() -> R>,
 }
 
@@ -274,7 +274,7 @@ impl<R: Rule> HashCx<R> {
         let frame = self.cx.frame.clone();
         let own = [Question::new(frame.node)];
         // No read of itself in the trace: what the value read is added below.
-        let request = One(Request::new(frame.clone(), own, Asked::Own, None));
+        let request = SingleRequest(Request::new(frame.clone(), own, Asked::Own, None));
         async move {
             let answer = request.await;
             let own = {

@@ -187,9 +187,9 @@ impl<Q: AsRef<[Question]>> Drop for Request<Q> {
 
 /// One question.
 // An array, so that the most frequent request allocates nothing.
-pub(super) struct One(pub(super) Request<[Question; 1]>);
+pub(super) struct SingleRequest(pub(super) Request<[Question; 1]>);
 
-impl Future for One {
+impl Future for SingleRequest {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {

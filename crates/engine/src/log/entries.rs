@@ -53,7 +53,7 @@ impl Log {
         self.replayed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn replayed_so_many(&self, tasks: u64) {
+    pub(crate) fn add_replayed(&self, tasks: u64) {
         self.replayed.fetch_add(tasks, Ordering::Relaxed);
     }
 

@@ -35,7 +35,7 @@ use super::stored_run::{StoredEdge, StoredRun};
 use crate::graph::core::Core;
 use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::schedule::inner::Inner;
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Hash, Rebuild};
@@ -105,18 +105,18 @@ pub(super) struct Walk {
     good_leaves: Vec<u64>,
     /// Leaves of which no run is good in this epoch.
     // Sets and maps below: what they hold is rare beside the tasks of a file.
-    stale: HashSet<u32, BuildMix>,
+    stale: HashSet<u32, BuildFastHasher>,
     /// Tasks that were found good by the leaves below them.
-    by_leaves: HashSet<u32, BuildMix>,
+    by_leaves: HashSet<u32, BuildFastHasher>,
     /// The tasks that have a node.
-    bound: HashMap<u32, NodeId, BuildMix>,
+    bound: HashMap<u32, NodeId, BuildFastHasher>,
     /// By task, the facet hashes of its versions in the file, of tasks of which they were compared in this epoch.
-    facets: HashMap<u32, Vec<Option<FacetHashes>>, BuildMix>,
+    facets: HashMap<u32, Vec<Option<FacetHashes>>, BuildFastHasher>,
     /// By task, the version that is good, if a reader of facets is good that read another version; kept as long as
     /// tasks stay clean.
-    equal_in_facets: HashMap<u32, u32, BuildMix>,
+    equal_in_facets: HashMap<u32, u32, BuildFastHasher>,
     /// What the next commit writes: the order of runs, and refreshed witnesses.
-    pub(super) updates: HashMap<u32, RunUpdate, BuildMix>,
+    pub(super) updates: HashMap<u32, RunUpdate, BuildFastHasher>,
     /// How many tasks were found good.
     good: u64,
     /// By place in the file, the rules in this process; `None`: their tasks are settled the ordinary way.
@@ -689,7 +689,7 @@ impl Inner {
             let decided = walker.decide(place.number);
             (decided, walker.walk.good - before)
         };
-        self.log.replayed_so_many(good);
+        self.log.add_replayed(good);
         if good > 0 {
             self.has_walked.store(true, Ordering::Relaxed);
         }

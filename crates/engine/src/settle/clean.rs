@@ -17,7 +17,7 @@ use std::collections::HashSet;
 
 use crate::graph::core::Core;
 use crate::graph::ids::{NodeId, Seq};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::graph::node::Hist;
 use crate::graph::run::Edge;
 use crate::schedule::inner::Inner;
@@ -123,7 +123,7 @@ impl Core {
         };
         // Also what is loaded already: another thread may not have marked its reads yet.
         let mut pending: Vec<NodeId> = self.all_nodes().filter_map(|(node, _)| of_file(node)).collect();
-        let mut seen: HashSet<NodeId, BuildMix> = HashSet::default();
+        let mut seen: HashSet<NodeId, BuildFastHasher> = HashSet::default();
         while let Some(node) = pending.pop() {
             if !seen.insert(node) {
                 continue;
@@ -160,7 +160,7 @@ impl Core {
             // It was among the dependents all the time.
             return 0;
         }
-        let before: HashSet<NodeId, BuildMix> =
+        let before: HashSet<NodeId, BuildFastHasher> =
             before.iter().flat_map(|edges| edges.iter()).map(|edge| edge.dep).collect();
         let mut latest = 0;
         for Edge { dep, .. } in &*edges {

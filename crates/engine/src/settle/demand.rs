@@ -6,7 +6,7 @@ use crate::graph::ids::{NodeId, Seq};
 use crate::log::entries::Cause;
 use crate::schedule::cancel::Cancellable;
 use crate::schedule::inner::Inner;
-use crate::schedule::queue::{Job, Queue, Works};
+use crate::schedule::queue::{Job, Queue, QueueOwner};
 use crate::schedule::slot::{Answer, NextStep, Part as Asked, Task};
 use crate::schedule::wait::{Suspended, Wait, Waiter};
 use crate::schedule::work::Work;
@@ -180,7 +180,7 @@ impl Inner {
     }
 }
 
-impl Works for Inner {
+impl QueueOwner for Inner {
     type WorkGuard = CacheScope;
 
     fn queue(&self) -> &Queue {

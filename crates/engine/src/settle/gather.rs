@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::graph::bits::Bits;
 use crate::graph::ids::{NodeId, Seq};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::graph::leaves::{Leaves, Part, Range};
 use crate::graph::run::Edge;
 use crate::persist::Numbers;
@@ -33,7 +33,7 @@ struct Gather<'g> {
     rules: BTreeMap<u16, u32>,
     parts: Vec<Part>,
     // A set, not bits: most of what is visited are numbers of the file, and few tasks have nodes.
-    seen: HashSet<NodeId, BuildMix>,
+    seen: HashSet<NodeId, BuildFastHasher>,
     seen_numbers: Bits,
     /// By number, whether the plain columns of the file do not have its good run.
     not_plain: Bits,

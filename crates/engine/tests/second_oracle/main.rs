@@ -134,8 +134,8 @@ fn done(
 ) -> (Vec<Ran>, Outcome, taut_engine::Build) {
     let what_if = build.what_if.as_ref().map(|suspects| {
         suspects.iter().fold(WhatIf::new(), |what_if, task| match *task < case.leaves.len() {
-            true => what_if.but::<Leaves>(*task as u64),
-            false => what_if.but::<Tasks>(*task as u64),
+            true => what_if.except::<Leaves>(*task as u64),
+            false => what_if.except::<Tasks>(*task as u64),
         })
     });
     let running =

@@ -13,7 +13,7 @@ use taut_engine::Fail;
 use taut_service::{Asker, Content, Error, Source};
 
 use super::{
-    MAX_REPEATS, Moved, Transfers,
+    ActionTransfer, MAX_REPEATS, Transfers,
     claims::Claimed,
     inputs::{Part, RemoteAction, key, parts},
 };
@@ -46,7 +46,7 @@ impl Transfers {
         asker: &Asker,
         described: &RemoteAction,
         begins: &(impl Fn(&Arc<str>, Step) + Sync),
-        moved: &mut Moved,
+        moved: &mut ActionTransfer,
     ) -> Result<(), Fail> {
         let begin = Instant::now();
         // What is fetched from another server to be sent on is counted as downloading, so it is taken off here.
@@ -57,7 +57,7 @@ impl Transfers {
         provided
     }
 
-    async fn provide_all<B>(&self, delivery: &Delivery<'_, B>, moved: &mut Moved) -> Result<(), Fail>
+    async fn provide_all<B>(&self, delivery: &Delivery<'_, B>, moved: &mut ActionTransfer) -> Result<(), Fail>
     where
         B: Fn(&Arc<str>, Step) + Sync,
     {
@@ -92,7 +92,7 @@ impl Transfers {
         &self,
         delivery: &Delivery<'_, B>,
         wanted: &[Part],
-        moved: &mut Moved,
+        moved: &mut ActionTransfer,
     ) -> Result<(), Fail>
     where
         B: Fn(&Arc<str>, Step) + Sync,
@@ -144,7 +144,7 @@ impl Transfers {
         delivery: &Delivery<'_, B>,
         wanted: &[Part],
         claim: Claim<'_>,
-        moved: &mut Moved,
+        moved: &mut ActionTransfer,
     ) -> Result<(), Fail>
     where
         B: Fn(&Arc<str>, Step) + Sync,
@@ -203,7 +203,7 @@ impl Transfers {
         &self,
         server: usize,
         levels: Vec<Vec<Content>>,
-        moved: &mut Moved,
+        moved: &mut ActionTransfer,
     ) -> taut_service::Result<()> {
         if levels.is_empty() {
             return Ok(());
@@ -311,7 +311,7 @@ impl Transfers {
         &self,
         delivery: &Delivery<'_, B>,
         missing: &[ObjectInfo],
-        moved: &mut Moved,
+        moved: &mut ActionTransfer,
     ) -> Result<(), Fail>
     where
         B: Fn(&Arc<str>, Step) + Sync,

@@ -195,7 +195,7 @@ fn nearest_by(
         }
     };
     let is_known = known.contains(&own);
-    let mut there = There { service, directories: HashMap::new() };
+    let mut there = CacheDirectories { service, directories: HashMap::new() };
     let mut local = None;
     let mut best: Option<Vec<Difference>> = None;
     for digest in known.into_iter().filter(|digest| *digest != own) {
@@ -223,13 +223,13 @@ fn nearest_by(
     Ok(Some(Nearest { has_result, differences: best, is_known }))
 }
 
-/// What is at the cache.
-struct There<'s> {
+/// Messages of the cache; each directory is fetched once.
+struct CacheDirectories<'s> {
     service: &'s SharedService,
     directories: HashMap<Digest, Option<Directory>>,
 }
 
-impl There<'_> {
+impl CacheDirectories<'_> {
     /// A message; `None` if it cannot be had.
     fn message<M: Message + Default>(&self, digest: Digest) -> Option<M> {
         if digest.size > MAX_MESSAGE_BYTES {

@@ -31,9 +31,9 @@ pub enum Fault {
     NotTaken,
 }
 
-/// What a server does in a call of a method, in the place of what it usually does.
+/// What a server does in a call of a method, in place of its usual answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Instead {
+pub enum Override {
     /// It answers with a status of gRPC, by number, and a message.
     Status(i32, String),
     /// A proxy answers, with a status of HTTP and a page.
@@ -50,7 +50,7 @@ pub struct ScriptedAnswer {
     /// How many calls of the method are answered so; `None` for all.
     pub times: Option<u32>,
     /// What is done.
-    pub instead: Instead,
+    pub instead: Override,
 }
 
 /// The kinds of faults that happen at random. [`Fault::NotTaken`] is none: no client can go on after it.

@@ -35,7 +35,7 @@ pub(super) fn part_of(
 ) -> Option<Part> {
     let packages: BTreeSet<&'static str> =
         sources.iter().filter_map(|file| package(&includes[*file])).collect();
-    // The first that can be set apart; the caller asks again until there is none (`set_apart`).
+    // The first that can be set apart; the caller asks again until there is none (`split_by_package`).
     packages.into_iter().find_map(|name| {
         let (apart, others): (BTreeSet<usize>, BTreeSet<usize>) =
             sources.iter().partition(|file| package(&includes[**file]) == Some(name));

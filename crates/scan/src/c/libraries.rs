@@ -118,7 +118,7 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
         }
     }
     // After headers are given, since a part takes its own headers along.
-    division.set_apart(facts, includes);
+    division.split_by_package(facts, includes);
     let Division { owner, libraries, of, .. } = division;
     let mut all = Libraries { libraries, programs, amalgamations, unlisted, owner, uses: Vec::new() };
     // Last of all divisions, since it gives libraries new numbers.
@@ -408,8 +408,8 @@ impl Division<'_> {
             // In this order, from the strongest evidence to the weakest: headers of the same directory, the one
             // library of the project, the only user.
             let rest = self
-                .of_most(&matched)
-                .or_else(|| self.beside(directory, headers, includes))
+                .only_library(&matched)
+                .or_else(|| self.library_beside(directory, headers, includes))
                 .or_else(|| self.only_user(directory, headers, &includers));
             let mut left = Vec::new();
             for (&file, matched) in headers.iter().zip(matched) {
@@ -463,7 +463,7 @@ impl Division<'_> {
     }
 
     /// Makes libraries of their own of sources that alone need a library of the system.
-    fn set_apart(&mut self, facts: &[FileFacts], includes: &[Includes]) {
+    fn split_by_package(&mut self, facts: &[FileFacts], includes: &[Includes]) {
         for number in 0..self.libraries.len() {
             // Again, since a library may have sources for several libraries of the system.
             while let Some(Part { package, sources, headers }) = apart::part_of(
@@ -513,14 +513,14 @@ impl Division<'_> {
     }
 
     /// The one library that headers of a directory were given to.
-    fn of_most(&self, matched: &[Option<usize>]) -> Option<usize> {
+    fn only_library(&self, matched: &[Option<usize>]) -> Option<usize> {
         let all: BTreeSet<usize> = matched.iter().flatten().copied().collect();
         if all.len() == 1 { all.first().copied() } else { None }
     }
 
     /// For a directory of headers like `p/include` the one library with sources below `p`, apart from tests; of several
     /// the one whose sources include the headers.
-    fn beside(&self, directory: &str, headers: &[usize], includes: &[Includes]) -> Option<usize> {
+    fn library_beside(&self, directory: &str, headers: &[usize], includes: &[Includes]) -> Option<usize> {
         let project = project(directory)?;
         let is_of_project = |library: &Library| {
             let at = &library.directory;

@@ -10,7 +10,7 @@ use crate::{
     log::Level,
     voice::{
         ActionOrigins, Compared, Delivered, Voice as _, count,
-        figures::{size, some_of, some_of_so_many},
+        figures::{first_texts_of, size, some_of},
         seconds,
     },
 };
@@ -199,7 +199,7 @@ impl Messages {
                 }
             }
             if !names.is_empty() {
-                let names = some_of_so_many(&names, names.len() + more, MAX_NAMED);
+                let names = first_texts_of(&names, names.len() + more, MAX_NAMED);
                 parts.push(match is_stopped {
                     false => format!("not built: {names}"),
                     true => format!("not started: {names} (--keep-going goes on after a failure)"),
