@@ -218,9 +218,9 @@ pub struct SentObjects {
 /// What is wrong with the object or the server.
 pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<SentObjects, String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
-    let asker = endpoint.cas.askers().enter();
+    let caller = endpoint.cas.callers().enter();
     let (objects, mut moved) = (RemoteAction::of_objects(vec![*object]), ActionTransfer::default());
-    let sent = taut_service::wait(transfers.provide(0, &asker, &objects, &|_, _| (), &mut moved));
+    let sent = taut_service::wait(transfers.provide(0, &caller, &objects, &|_, _| (), &mut moved));
     let sent = sent.map(|()| SentObjects { count: moved.sent_objects, bytes: moved.sent_bytes });
     sent.map_err(|fail| fail.to_string())
 }
@@ -368,7 +368,7 @@ impl RemoteExecutor {
         names: Option<&DepfileInputs<'_>>,
     ) -> Result<RunResult, Fail> {
         let endpoint = &self.setup.endpoints[number];
-        let asker = endpoint.cas.askers().enter();
+        let caller = endpoint.cas.callers().enter();
         let mut run = RemoteRun::new(
             &self.setup,
             number,
@@ -387,7 +387,7 @@ impl RemoteExecutor {
         let (mut repeats, mut moved) = (0, ActionTransfer::default());
         loop {
             let report = |at: &Arc<str>, step| self.setup.events.remote(&key.id, &key.action, at, step);
-            self.transfers.provide(number, &asker, &run.described, &report, &mut moved).await?;
+            self.transfers.provide(number, &caller, &run.described, &report, &mut moved).await?;
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
             }
@@ -398,7 +398,7 @@ impl RemoteExecutor {
             let execute = Execute { action: run.executed, skips_cache };
             repeats += 1;
             let executed = endpoint.executor.execute(execute, run.reports.clone());
-            let executed = match asker.apart(executed).await {
+            let executed = match caller.without_counting(executed).await {
                 Ok(executed) => executed,
                 // Another action may have sent them meanwhile.
                 Err(Error::InputsMissing(_)) if repeats <= MAX_REPEATS => {
@@ -619,9 +619,9 @@ impl Executor for RemoteExecutor {
         match here.is_empty() {
             true => Ok(()),
             false => {
-                let asker = endpoints[main].cas.askers().enter();
+                let caller = endpoints[main].cas.callers().enter();
                 let (objects, mut moved) = (RemoteAction::of_objects(here), ActionTransfer::default());
-                taut_service::wait(self.transfers.provide(main, &asker, &objects, &|_, _| (), &mut moved))
+                taut_service::wait(self.transfers.provide(main, &caller, &objects, &|_, _| (), &mut moved))
             }
         }
     }

@@ -10,7 +10,7 @@
 
 #![deny(missing_docs)]
 
-mod askers;
+mod callers;
 #[cfg(feature = "cases")]
 pub mod cases;
 mod content;
@@ -23,7 +23,7 @@ mod wait;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-pub use askers::{Asker, Askers};
+pub use callers::{Caller, Callers};
 pub use content::{Buffer, Content, Receiver, Source};
 pub use error::{Error, ReportedIn, Result};
 pub use execution::{Execute, Executed, Executor, NoProgress, Progress, Stage};
@@ -67,8 +67,8 @@ pub trait Cas: Send + Sync {
     }
 
     /// Those that are about to ask: batches wait a moment for them. Without effect where there are no batches.
-    fn askers(&self) -> Askers {
-        Askers::default()
+    fn callers(&self) -> Callers {
+        Callers::default()
     }
 
     /// Answers at once, with [`Error::Off`], all that is under way and all that comes. Without effect where nothing is

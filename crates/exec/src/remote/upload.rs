@@ -10,7 +10,7 @@ use std::{
 
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::Fail;
-use taut_service::{Asker, Content, Error, Source};
+use taut_service::{Caller, Content, Error, Source};
 
 use super::{
     ActionTransfer, MAX_REPEATS, Transfers,
@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{Cause, ExecutionFailure, Step};
 
-/// What is sent to which server, and for which asker.
+/// What is sent to which server, and for which caller.
 struct Delivery<'d, B> {
     server: usize,
-    asker: &'d Asker,
+    caller: &'d Caller,
     described: &'d RemoteAction,
     /// Called with a server before anything is sent to it, or fetched from it.
     begins: &'d B,
@@ -43,7 +43,7 @@ impl Transfers {
     pub(super) async fn provide(
         &self,
         server: usize,
-        asker: &Asker,
+        caller: &Caller,
         described: &RemoteAction,
         begins: &(impl Fn(&Arc<str>, Step) + Sync),
         moved: &mut ActionTransfer,
@@ -51,7 +51,7 @@ impl Transfers {
         let begin = Instant::now();
         // What is fetched from another server to be sent on is counted as downloading, so it is taken off here.
         let downloading = moved.downloading;
-        let delivery = Delivery { server, asker, described, begins };
+        let delivery = Delivery { server, caller, described, begins };
         let provided = self.provide_all(&delivery, moved).await;
         moved.uploading += begin.elapsed().saturating_sub(moved.downloading - downloading);
         provided
@@ -149,7 +149,7 @@ impl Transfers {
     where
         B: Fn(&Arc<str>, Step) + Sync,
     {
-        let Delivery { server, asker, described, .. } = *delivery;
+        let Delivery { server, caller, described, .. } = *delivery;
         let (store, claims) = (&self.store, &self.claims[server]);
         let Claim { mut claimed, own, missing } = claim;
         let name = |object: &ObjectInfo| {
@@ -189,7 +189,7 @@ impl Transfers {
             store.note_at_server(server, true, own.iter().map(|(_, object)| *object));
             claimed.done(own.iter().map(|(_, object)| key(object)));
             for part in now.iter().filter(|part| !claimed.has(&key(&part.object))) {
-                asker.apart(claims.wait(key(&part.object))).await;
+                caller.without_counting(claims.wait(key(&part.object))).await;
             }
             // What is above them cannot be sent before they are there.
             if now.iter().any(|part| !store.is_checked(server, &part.object)) {

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Kind,
-    apart::{self, Part},
     condition::Truth,
     facts::FileFacts,
     includes::Includes,
     kind, lists,
+    package_sources::{self, Part},
 };
 use crate::{edges::reaches, paths, tree::Tree};
 
@@ -33,7 +33,7 @@ pub(crate) struct Library {
     pub(crate) public: BTreeSet<usize>,
     /// The directory to which the public names of headers are relative.
     pub(crate) base: String,
-    /// The library of the system that only these of the sources of the directory need (`apart.rs`).
+    /// The library of the system that only these of the sources of the directory need (`package_sources.rs`).
     pub(crate) package: Option<&'static str>,
     /// Functions that several sources define, each once for the same sources, with these.
     pub(crate) defined_twice: Vec<(String, Vec<usize>)>,
@@ -466,7 +466,7 @@ impl Division<'_> {
     fn split_by_package(&mut self, facts: &[FileFacts], includes: &[Includes]) {
         for number in 0..self.libraries.len() {
             // Again, since a library may have sources for several libraries of the system.
-            while let Some(Part { package, sources, headers }) = apart::part_of(
+            while let Some(Part { package, sources, headers }) = package_sources::part_of(
                 self.tree,
                 facts,
                 includes,
