@@ -72,9 +72,9 @@ enum Golden {
 /// The voice of a message, or of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Voice {
-    /// That under the name `taut`.
+    /// The voice under the name `taut`.
     Taut,
-    /// That under the names `just` and `just-mr`.
+    /// The voice under the names `just` and `just-mr`.
     Just,
     /// A message that both have.
     Both,
@@ -342,7 +342,7 @@ impl<'a> Visit<'a> for Texts<'_> {
     }
 
     fn visit_impl_item_const(&mut self, item: &'a syn::ImplItemConst) {
-        // That of a rule of the engine.
+        // The name of a rule of the engine.
         if item.ident != "NAME" && !is_no_message(&item.ident) {
             visit::visit_impl_item_const(self, item);
         }
@@ -452,7 +452,7 @@ struct Answers {
 }
 
 impl Answers {
-    /// Those in which a message of this voice may be.
+    /// The answers that may contain a message of this voice.
     fn of(&self, voice: Voice) -> impl Iterator<Item = &[String]> {
         let taut = (voice != Voice::Just).then_some(&*self.taut);
         let just = (voice != Voice::Taut).then_some(&*self.just);

@@ -164,7 +164,7 @@ pub(crate) async fn anonymous(
         return Err(misplaced(workspace, target, anonymous, (node, &rule), field, kind));
     }
     let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
-    // A node has values, of which nothing is evaluated, so the string fields need not wait for dependencies.
+    // The values of a node are not evaluated, so the string fields need not wait for dependencies.
     for field in rule.config_fields.iter().chain(&rule.string_fields) {
         let value = node.string_fields.get(field).cloned().unwrap_or_else(|| Value::List(List::default()));
         strings.insert(field.clone(), value);

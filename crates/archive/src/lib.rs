@@ -47,7 +47,7 @@ pub struct Unpacked {
 /// What is dubious in an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Warning {
-    /// The archive has several entries of a name, of which the last one counts.
+    /// The archive has several entries of a name; the last one counts.
     Duplicate {
         /// The name, as text.
         name: String,

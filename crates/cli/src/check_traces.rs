@@ -193,7 +193,7 @@ impl Check<'_> {
             self.words[..end].iter().filter(|word| *word != WORD).cloned().collect();
         args.extend_from_slice(more);
         if self.subject.runs_actions {
-            // Which of them run differs from call to call.
+            // The set of those that run differs from call to call.
             args.push("--show-cached-output".into());
         }
         args.extend_from_slice(&self.words[end..]);

@@ -225,7 +225,7 @@ struct Indented<'g> {
     lines: Option<Lines>,
 }
 
-/// Lines of which only what they came to is shown, and not more than fits on a screen.
+/// Lines whose final state is shown, and not more of them than fit on a screen.
 struct Lines {
     /// The beginning of a line whose end has not come yet.
     held: String,

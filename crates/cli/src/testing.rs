@@ -185,7 +185,7 @@ impl TestClient for Running<'_> {
         // Before the summary, which is the last line.
         self.display = None;
         let log = self.log().clone();
-        // A report about tests of which some did not run to their end would be taken for a complete one.
+        // A report without the tests that did not end would be taken for a complete one.
         self.open.interruption.check()?;
         if let Some(path) = &self.o.junit {
             let text = junit::text(&reports, &self.lines, &self.open.store);

@@ -148,7 +148,7 @@ fn no_source(mut problem: Diagnostic, request: &Request, target: &NamedTarget) -
     let path = normal_path(&join(module, name));
     let shown_module = for_shell(module);
     let names_directory = name.ends_with('/');
-    // In the order of what was probably meant, of which only the first is shown.
+    // Ordered by likelihood; only the first is shown.
     if let Some(targets) = of_module(request, &path).filter(|_| names_directory) {
         problem.help = vec![targets];
         problem.notes.clear();

@@ -92,7 +92,7 @@ pub(crate) trait Voice:
         words.into()
     }
 
-    /// That words of the command line name no action.
+    /// The error that words of the command line name no action.
     fn no_action(&self, why: &NoAction) -> String {
         why.to_string()
     }

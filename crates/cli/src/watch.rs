@@ -359,7 +359,8 @@ impl Watcher<'_> {
             state.session.close_directories();
             // Without its lock, a `gc` need not wait for this process, which may run for days.
             state.store.pause().map_err(|error| self.lost(&error))?;
-            // Nor need a `gc-repo`. The request is read before the next round, and with it the roots are set up.
+            // A `gc-repo` need not wait either. The request is read before the next round, and with it the roots are
+            // set up.
             repositories::release();
             let mut change = self.change(state, interruption)?;
             if change.may_move_roots {

@@ -471,7 +471,7 @@ impl LogState {
             {
                 self.warning.log_not_written(error);
             }
-            // After the new name, by which it is known which logs are worth more.
+            // After the renaming: the name decides which logs are kept longer.
             directory.drop_old(self.written);
         }
         (self.buffer, self.store) = Default::default();

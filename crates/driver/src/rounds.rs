@@ -34,7 +34,7 @@ pub struct RoundSummary {
     pub analysed: usize,
     /// The actions that were run, failed ones included, in the order in which they began.
     pub ran: Vec<Id>,
-    /// Those of them that failed.
+    /// The failed ones among them.
     pub failed: HashSet<Id>,
     /// How many actions the action cache knew.
     pub cached: usize,
@@ -59,7 +59,7 @@ impl Session {
         let mut next = self.engine.begin();
         // Other results of these lookups are known than the round before found.
         for key in std::mem::take(&mut *self.new_entries.lock().unwrap_or_else(PoisonError::into_inner)) {
-            // Else the entry would count as absent for all rounds, as no event of the file system is about it.
+            // Otherwise the entry would count as absent in all rounds, since no event of the file system is about it.
             next = next.changed::<CacheEntryRule>(&key);
         }
         match again {

@@ -43,7 +43,7 @@ impl SetupError {
         Diagnostic::error(message).into()
     }
 
-    /// That the call is over, for a reason that was reported.
+    /// The call is over, for a reason that was reported.
     pub fn reported() -> SetupError {
         SetupError { failure: SetupFailure::Reported, ..SetupError::new("") }
     }
@@ -79,5 +79,5 @@ impl fmt::Display for SetupError {
 
 impl std::error::Error for SetupError {}
 
-/// That the words of a call name no target is the outcome of a task, too.
+/// The error that words name no target may be the outcome of a task, too.
 impl taut_engine::Failure for SetupError {}

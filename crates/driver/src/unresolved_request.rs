@@ -104,7 +104,7 @@ impl UnresolvedRequest {
         // By the form of words alone: which module they are in is known only when roots can be read.
         let named = named_by(&target, &Str::default(), &repositories);
         for repository in named.into_iter().map(|target| target.repository.clone()) {
-            // Those that the main repository does not reach.
+            // The roots that the main repository does not reach.
             repositories = roots.resolve(repositories, &repository)?;
         }
         let key = words_key(&repositories, &target, words.has_typed_names, cwd);

@@ -34,14 +34,14 @@ pub struct Impact {
     pub all_targets: usize,
     /// The actions that would run: the target that defines each, what it makes, its id.
     pub actions: Vec<(String, Vec<String>, Id)>,
-    /// Those of the actions that run whether or not the files change: no valid result of them is recorded, or they
-    /// depend on such an action.
+    /// The actions that run whether or not the files change: no valid result of them is recorded, or they depend on
+    /// such an action.
     pub in_any_case: BTreeSet<Id>,
-    /// Those that have a path among their inputs, and do not run because they did not read it.
+    /// The actions with a path among their inputs that do not run, because they did not read it.
     pub not_reading: BTreeSet<Id>,
     /// How many actions the request needs.
     pub all_actions: usize,
-    /// Those of the paths that nothing reads.
+    /// The paths that nothing reads.
     pub unread: Vec<PathBuf>,
 }
 
@@ -275,7 +275,7 @@ fn needed(graph: &ActionGraph, analysis: &Analysis) -> HashSet<Id> {
 /// What is known of actions.
 struct ActionFacts<'k> {
     graph: &'k ActionGraph,
-    /// Those that targets mention.
+    /// The definitions that targets mention.
     depfiles: HashSet<Hash>,
     outcomes: &'k Outcomes,
 }

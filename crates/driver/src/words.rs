@@ -341,7 +341,7 @@ impl Reader<'_> {
         }
         match Targets::new(all) {
             Some(all) if is_any_known => Ok(all),
-            // None of them is a target by itself: then it is one name, of a form that the error explains.
+            // No word is a target by itself, so they are one name, whose form the error explains.
             _ => self.as_reference(words).await.map(Targets::from),
         }
     }

@@ -83,9 +83,9 @@ pub struct ActionError {
 /// What the reference reports of an action that has no result from a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AtServer {
-    /// That it was not executed.
+    /// The action was not executed.
     NotExecuted(NotExecuted),
-    /// That its outputs are missing.
+    /// The outputs are missing.
     NoOutputs,
 }
 

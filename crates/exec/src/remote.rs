@@ -5,8 +5,8 @@
 //! the action. The outputs stay there (`result`): the store notes where they are, and fetches what is read. So a build
 //! of which nothing is read moves descriptions only.
 //!
-//! That a server has an object is checked before it is relied upon: inputs before an execution, outputs of results that
-//! were known. What turns out to be lost is lost like an object of the store: the build makes it again.
+//! The presence of an object at a server is checked before it is relied upon: inputs before an execution, outputs of
+//! results that were known. What turns out to be lost is lost like an object of the store: the build makes it again.
 //!
 //! Actions may go to several servers by their properties, or stay here; then inputs go where they are needed.
 
@@ -456,7 +456,7 @@ impl RemoteExecutor {
                 self.count_hit(number);
                 Ok(LookedUp::Known(Box::new(RunResult { taken_from: ResultSource::RemoteCache, ..ran })))
             }
-            // A result of which something is gone, or that never was one.
+            // A result that is incomplete by now, or was never valid.
             _ => Ok(LookedUp::Unknown { missed: run.described.missed(true), skips_cache: true }),
         }
     }
@@ -533,8 +533,8 @@ impl<'r> RemoteRun<'r> {
         RemoteRun { number, endpoint, key, described, message, action, executed: action, reports, begin }
     }
 
-    /// From now on the server executes the action under a name of which it keeps no result. Returns whether it did not
-    /// before.
+    /// From now on the server executes the action under a name whose result it does not keep. Returns whether it did
+    /// not before.
     fn set_uncached(&mut self, store: &Store) -> bool {
         let is_new = self.described.set_uncached(store);
         self.executed = store.name_at_servers(&self.described.action().digest, false);

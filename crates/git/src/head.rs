@@ -48,7 +48,7 @@ pub fn enclosing(directory: &Path) -> Result<Enclosing> {
     Ok(found)
 }
 
-/// That a file `.git` has the form of one that leads elsewhere.
+/// A file `.git` has the form of a reference to another directory.
 fn check_form(dot_git: &Path) -> Result<()> {
     match Named::read(dot_git) {
         Ok(content) if !content.trim_ascii_end().starts_with(b"gitdir:") => {

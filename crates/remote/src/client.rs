@@ -52,7 +52,7 @@ pub struct Client {
     setup: Setup,
     // Begun by the first question: most builds ask nothing, and a thread costs more than a null build may.
     network: OnceLock<Result<Network>>,
-    /// Those that are about to ask.
+    /// The callers that are about to ask.
     callers: Callers,
     /// Replaced when it was given up and is tried again.
     // Locked only to clone or replace the `Arc`: a question keeps the server with which it began, also when a new one

@@ -114,7 +114,7 @@ impl Contents {
         weight(digest) <= self.can.max_batch_bytes && !wire::is_unmeasured(digest)
     }
 
-    /// Those that are missing, each once.
+    /// The missing contents, each once.
     pub(crate) async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>> {
         let mut seen = HashSet::new();
         // All are asked before the first answer is awaited: so they are in the same batches, with those of other
@@ -184,7 +184,7 @@ impl Contents {
         answers
     }
 
-    /// Asks for the chunks of which some are here, else for the whole.
+    /// Asks for chunks if some of them are here, otherwise for the whole.
     async fn get_large(&self, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
         let splits = self.can.splits && digest.size >= MIN_SPLIT_BYTES;
         let chunks = if splits { chunks::split(&self.link, digest).await } else { None }.unwrap_or_default();

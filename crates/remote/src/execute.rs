@@ -198,7 +198,7 @@ impl Execution<'_> {
                 self.operation = None;
             }
             let mut was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > steady);
-            // So is one that was silent for a while: proxies cut streams on which nothing passes for some time.
+            // A silent stream may be cut, too: proxies cut streams on which nothing passes for some time.
             // DEADLINE_EXCEEDED is what the question for a sign of life ends with itself (`while_alive`).
             if !was_there && begin.elapsed() > steady && why.code() != Code::DeadlineExceeded {
                 was_there = self.sign_of_life().await.is_ok();

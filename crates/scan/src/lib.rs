@@ -40,7 +40,7 @@ pub fn is_read(path: &str) -> bool {
 
 /// What decides, apart from sources, whether a target builds.
 pub struct Machine<'m> {
-    /// Directories of which taut can read no file as they are.
+    /// Directories that taut cannot read as they are.
     pub unreadable: &'m BTreeSet<String>,
     /// Whether pkg-config finds a library. It is asked for those that the targets need, once for each.
     pub has_package: &'m dyn Fn(&str) -> bool,

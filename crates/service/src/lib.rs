@@ -56,7 +56,7 @@ pub trait Cas: Send + Sync {
     /// round trip all the same, where what is put together is put in order.
     ///
     /// # Errors
-    /// That of the first content that could not be put.
+    /// The error of the first content that could not be put.
     fn put_levels(&self, levels: Vec<Vec<Content>>) -> Answer<'_, ()> {
         Box::pin(async move {
             for level in levels {
@@ -66,7 +66,7 @@ pub trait Cas: Send + Sync {
         })
     }
 
-    /// Those that are about to ask: batches wait a moment for them. Without effect where there are no batches.
+    /// The callers that are about to ask: batches wait a moment for them. Without effect if there are no batches.
     fn callers(&self) -> Callers {
         Callers::default()
     }

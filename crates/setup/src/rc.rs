@@ -84,7 +84,7 @@ pub struct Rc {
     pub description: Option<AnchoredPath>,
 }
 
-/// The entry `remote cache`, of which just-mr knows nothing.
+/// The entry `remote cache`, which just-mr does not have.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct RemoteCacheRc {
     /// `address`.

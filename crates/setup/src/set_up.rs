@@ -1,4 +1,4 @@
-//! A set-up: from a description to a configuration, all roots of which are there.
+//! A set-up: from a description to a configuration whose roots all exist.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -233,7 +233,7 @@ impl Store {
         Ok(MissingObjects { tops, trees, files, bytes })
     }
 
-    /// Stores trees of which everything else is here by now, each after those in it.
+    /// Stores trees whose other contents are all here by now, each after those in it.
     fn put_fetched(
         &self,
         tops: Vec<Hash>,
@@ -421,7 +421,7 @@ impl Store {
         Ok(())
     }
 
-    /// Looks for all that is below some trees at a server, of which a tree is not proof; forgets what is not there,
+    /// Looks for everything below some trees at a server, since a tree does not prove it; forgets what is not there,
     /// with the trees above it. Brings the directories here.
     ///
     /// # Errors

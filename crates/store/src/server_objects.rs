@@ -89,14 +89,14 @@ struct SeparateTree {
 #[derive(Default)]
 struct ServerIndex {
     held: HashMap<Key, KnownObject>,
-    /// Trees of which everything was found present; emptied when something is forgotten.
+    /// Trees that were found complete; emptied when something is forgotten.
     // So that each tree is walked once, however many trees contain it.
     sound: HashSet<Hash>,
     trees: HashMap<Hash, SeparateTree>,
     /// What no list has yet, by server; and trees.
     new: Vec<Vec<Key>>,
     new_trees: Vec<Hash>,
-    /// Whose lists have something that was forgotten.
+    /// Servers whose lists contain something that was forgotten.
     stale: ServerSet,
     /// The lists of the older epoch, by server, if there is one.
     older: Vec<Option<Lists>>,
@@ -316,7 +316,7 @@ impl ServerObjects {
         state.lists_of_trees.as_mut().map_or(Ok(()), |lists| lists.add(store, trees))
     }
 
-    /// Keeps a tree of which something is elsewhere.
+    /// Keeps a tree whose contents are partly elsewhere.
     pub(crate) fn keep_tree(&self, store: &Store, hash: &Hash, encoded: &[u8]) -> Result<()> {
         if self.has_kept(store, hash)? {
             return Ok(());

@@ -35,7 +35,7 @@ struct NameIndex {
     /// Blobs and parts of blobs by their standard name.
     // The other direction, for what a server names and this machine may have already.
     blobs: HashMap<Digest, Key>,
-    /// Those that no list of the youngest epoch has.
+    /// The names that no list of the youngest epoch has.
     new: Vec<Key>,
     /// The lists of the youngest epoch; `None` if nothing is kept.
     lists: Option<Lists>,

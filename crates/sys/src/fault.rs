@@ -43,7 +43,7 @@ static FAIL_WHERE: OnceLock<Vec<Faulty>> = OnceLock::new();
 static LOG: OnceLock<fs::File> = OnceLock::new();
 static FROM_ENVIRONMENT: Once = Once::new();
 
-/// Which calls do not go well.
+/// The calls that get a fault.
 struct Faulty {
     op: String,
     part: String,

@@ -308,7 +308,7 @@ fn write(
             }
             Some(LinkFault::Flipped(of, after)) => {
                 if let Some(place) = inside(of, after, &bytes) {
-                    // Which bit it is depends on the place, so the seed decides about it too.
+                    // The bit depends on the place, so the seed determines it, too.
                     bytes[place] ^= 1 << (after % 8);
                 }
             }

@@ -23,7 +23,7 @@ pub(super) enum ShellFallback {
 }
 
 impl Offer {
-    /// Those of some candidates that begin as the word at the cursor does.
+    /// The candidates that begin like the word at the cursor.
     fn of(candidates: impl IntoIterator<Item = Candidate>, current: &str) -> Offer {
         let mut candidates: Vec<_> = candidates
             .into_iter()

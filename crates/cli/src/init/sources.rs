@@ -93,7 +93,7 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
     Ok(all.finish(last_outwards))
 }
 
-/// That a link makes its directory unreadable.
+/// The warning that a link makes its directory unreadable.
 fn leads_outwards(link: &str, directory: &str, target: &str) -> String {
     let directory = if directory.is_empty() { "the top directory" } else { directory };
     format!(

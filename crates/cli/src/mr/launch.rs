@@ -26,7 +26,7 @@ pub(crate) struct AcceptedOptions {
 }
 
 impl AcceptedOptions {
-    /// Those of a subcommand; none of one that is not known.
+    /// The options of a subcommand; none if it is unknown.
     pub(crate) fn of(subcommand: &str) -> AcceptedOptions {
         let analyses = AcceptedOptions {
             config: true,

@@ -218,7 +218,8 @@ impl<'w> Workspace<'w> {
         self.anchors.workspace.as_deref()
     }
 
-    /// That no description lies here or above which is not used since nothing marks the root of a workspace.
+    /// Checks that there is no description, here or above, that is ignored because no file marks the root of a
+    /// workspace.
     fn check_for_stray(&self) -> Result<(), SetupError> {
         if self.root().is_some() {
             return Ok(());

@@ -55,7 +55,7 @@ pub(crate) fn exit_code(code: i32) -> String {
     }
 }
 
-// Those that a failing program dies of; others are shown by number.
+// The signals by which failing programs are killed; others are shown by number.
 fn name_of_signal(signal: i32) -> Option<&'static str> {
     Some(match signal {
         1 => "SIGHUP",

@@ -215,7 +215,7 @@ fn name_of(open: &StartedAction) -> String {
     format!("{origin} {}", quoted.finish())
 }
 
-/// Which targets were analysed, what of export targets there is, and what they are tainted with.
+/// Reports the analysed targets, the state of export targets, and the taint.
 fn say_targets(found: &AnalysisOutcome<'_>, log: &Log) {
     let AnalysisOutcome { request, analysed, limit } = found;
     say_exports(analysed, log);

@@ -41,7 +41,7 @@ pub(crate) trait ObjectTexts {
     /// An identifier without a size, for a server that names contents by hash and size.
     fn no_size(&self, word: &str, log: &Log);
 
-    /// A path below an object of which only the beginning is there: the last object on the way, `last`, is taken.
+    /// A path below an object, if only its beginning exists: the last existing object, `last`, is taken.
     fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &PathEnd, log: &Log);
 
     /// An archive was asked for of an object that is not a tree.

@@ -110,7 +110,7 @@ fn fetched(line: &mut Line<'_>, ran: &RunResult) {
     line.number("fetched", ran.fetched_bytes).seconds("downloading", ran.downloading);
 }
 
-/// How a server knows an action of which it had no result: a remote cache, or the one that executed it.
+/// The messages of an action at a server that had no result for it: a remote cache, or the server that executed it.
 pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed) {
     let mut object = line.object("missed");
     // Three digests are enough to look up the rest: at the server, or in the store of the build root.

@@ -150,7 +150,7 @@ pub struct Records<'r> {
     pub servers: &'r [SharedService],
 }
 
-/// Which build with work to do answers are about.
+/// The build, with work to do, that answers are about.
 enum ExplainedBuild {
     Last {
         /// The text about a later call that has not ended.

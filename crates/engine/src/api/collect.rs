@@ -105,8 +105,8 @@ impl Cx {
     /// failed counts.
     ///
     /// The closure of the roots is settled for it: below a root that is good by its leaves ([`crate::Policy::deep`]), a
-    /// task of which no kept run is good executes. That is not recorded, since it follows from the reads and
-    /// the leaves below them.
+    /// task without a good kept run executes. That is not recorded, since it follows from the reads and the leaves
+    /// below them.
     ///
     /// Sound only in tasks that are verified by leaves only ([`crate::Policy::only_by_leaves`]), since the answer does
     /// not follow from the hashes that the task read; in all others the answer is `None`. It is `None` also if a root

@@ -151,7 +151,7 @@ pub struct Begin<'a> {
     keys: Vec<NodeId>,
     values: Vec<(NodeId, AnyValue)>,
     rules: Vec<u16>,
-    /// Rules of which a change is declared of a task that is not a leaf.
+    /// Rules with a declared change of a task that is not a leaf.
     leaf_sets: Vec<u16>,
     scan: bool,
 }

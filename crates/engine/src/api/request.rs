@@ -98,7 +98,7 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
         all
     }
 
-    /// The tasks of which the answer is missing.
+    /// The tasks without an answer.
     fn missing(&self) -> impl Iterator<Item = NodeId> {
         self.questions.as_ref().iter().filter(|question| question.answer.is_none()).map(|one| one.node)
     }

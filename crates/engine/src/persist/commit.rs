@@ -125,9 +125,9 @@ fn now() -> u32 {
 struct CommitInput<'c> {
     dirty: &'c [NodeId],
     wanted: &'c [NodeId],
-    /// Rules of which all tasks were declared changed since the last commit.
+    /// Rules whose tasks were all declared changed since the last commit.
     changed_rules: &'c [u16],
-    /// Rules of which a change was declared since of a task that is not a leaf.
+    /// Rules with a declared change, since then, of a task that is not a leaf.
     invalid_leaf_sets: &'c [u16],
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Change {
 pub(crate) struct Stored {
     // Shared by the copies that a commit makes while another thread reads.
     pub(super) snapshot: Option<Arc<Snapshot>>,
-    /// Those of the snapshot, then those of the journal.
+    /// The names of rules: those of the snapshot, then those of the journal.
     pub(super) rules: Vec<Arc<str>>,
     /// The tasks after those of the snapshot: rule and key.
     // Whole in memory, unlike the snapshot: a commit compacts a journal before it is long.

@@ -103,14 +103,14 @@ pub(super) struct Walk {
     /// By task, a bit: a leaf that was verified and is good. Kept for later epochs, until a scan or a declared change.
     // Bits: kept from epoch to epoch for all tasks of the file.
     good_leaves: Vec<u64>,
-    /// Leaves of which no run is good in this epoch.
+    /// Leaves without a good run in this epoch.
     // Sets and maps below: what they hold is rare beside the tasks of a file.
     stale: HashSet<u32, BuildFastHasher>,
     /// Tasks that were found good by the leaves below them.
     by_leaves: HashSet<u32, BuildFastHasher>,
     /// The tasks that have a node.
     bound: HashMap<u32, NodeId, BuildFastHasher>,
-    /// By task, the facet hashes of its versions in the file, of tasks of which they were compared in this epoch.
+    /// By task, the facet hashes of its versions in the file, if they were compared in this epoch.
     facets: HashMap<u32, Vec<Option<FacetHashes>>, BuildFastHasher>,
     /// By task, the version that is good, if a reader of facets is good that read another version; kept as long as
     /// tasks stay clean.

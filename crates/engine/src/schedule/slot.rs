@@ -70,7 +70,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// A failure of which nothing is recorded.
+    /// A failure that is not recorded.
     pub(crate) fn failed(fail: Fail) -> Outcome {
         Outcome { seq: Seq::NONE, fail: Some(Box::new(fail)) }
     }

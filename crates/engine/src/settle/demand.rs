@@ -88,7 +88,7 @@ impl Inner {
         if rest.is_empty() {
             return self.step(task, step);
         }
-        // None of them is counted as its own: this thread is busy with the first task, so others are woken.
+        // No job is left to this thread, which is busy with the first task: other threads are woken for all of them.
         let group = self.queue.push_all(self, rest.into_iter(), 0);
         self.step(task, step);
         while let Some(job) = self.queue.take_back(group) {

@@ -33,7 +33,7 @@ struct Claim<'c> {
     claimed: Claimed<'c>,
     /// All of them.
     own: Vec<(usize, ObjectInfo)>,
-    /// Those that the server lacks.
+    /// The objects that the server lacks.
     missing: Vec<(usize, ObjectInfo)>,
 }
 

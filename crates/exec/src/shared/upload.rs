@@ -152,7 +152,7 @@ fn upload_all(shared: &Shared, open: &PendingCount, stop: &StopSwitch, queue: &R
 struct Sent {
     /// Contents that are there.
     present: HashSet<Digest>,
-    /// Trees of which all directories are there, or were passed over.
+    /// Trees whose directories are all there, or were passed over.
     directories: HashSet<Hash>,
 }
 

@@ -69,14 +69,14 @@ pub(crate) const ALL: [Fault; 12] = [
     Fault::Mistaken,
 ];
 
-/// Which calls have faults.
+/// The calls with faults.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     /// Determines everything.
     pub seed: u64,
     /// How many calls of a hundred have a fault.
     pub percent: u64,
-    /// Which faults there are; all if it is empty.
+    /// The possible faults; all if it is empty.
     pub kinds: Vec<Fault>,
 }
 

@@ -66,7 +66,7 @@ pub(crate) struct ConfiguredHeaderMacros {
 }
 
 impl ConfiguredHeaderMacros {
-    /// Those of each build file of the tree.
+    /// The macros of each build file of the tree.
     pub(crate) fn of_tree(tree: &Tree) -> Vec<ConfiguredHeaderMacros> {
         let build_files = (0..tree.len()).filter(|index| is_build_file(tree.path(*index)));
         let all = build_files.map(|index| ConfiguredHeaderMacros {

@@ -34,9 +34,9 @@ impl Truth {
 
 /// What is known about macros.
 pub(crate) struct Macros<'m> {
-    /// Those that a file of the tree defines.
+    /// The macros that a file of the tree defines.
     pub(crate) defined: &'m BTreeSet<String>,
-    /// Those that the build surely defines as 1.
+    /// The macros that the build surely defines as 1.
     pub(crate) passed: &'m BTreeSet<String>,
     /// Whether the text is C++, where that is certain.
     pub(crate) is_cxx: Option<bool>,

@@ -21,7 +21,7 @@ pub(crate) struct FileFacts {
     /// The macros that it defines, on a condition that may hold.
     // The union over the tree decides, since a macro of one file is seen by those that include it.
     pub(crate) defined: BTreeSet<String>,
-    /// Those of them that name a file: what an `#include` of the macro would include.
+    /// Of these, the macros that name a file, with what an `#include` of the macro would include.
     pub(crate) named: Vec<(String, String)>,
     /// Macros that a build passes to the compiler, with their values: macros in an `#include`, and macros of
     /// [`ConfiguredHeaderMacros`] in a condition.
@@ -202,7 +202,7 @@ fn is_module(tokens: &[(Token, u32)]) -> bool {
         && code.next().is_some_and(|token| matches!(token, Token::Word(_) | Token::Mark(b';')))
 }
 
-/// Those of the names that a text has in what may be compiled.
+/// The names that occur in the parts of a text that may be compiled.
 fn mentioned(
     text: &[u8],
     kind: Kind,

@@ -29,7 +29,7 @@ pub(crate) struct Library {
     pub(crate) sources: Vec<usize>,
     /// Headers, and other files that its sources include.
     pub(crate) headers: Vec<usize>,
-    /// Those of the headers that users may include.
+    /// The headers among them that users may include.
     pub(crate) public: BTreeSet<usize>,
     /// The directory to which the public names of headers are relative.
     pub(crate) base: String,

@@ -122,7 +122,7 @@ impl Lexer<'_> {
             Some(b'n') => self.literal("null"),
             Some(b'"') => self.string(),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            // That parser takes a zero byte for the end of the text.
+            // The reference's parser takes a zero byte for the end of the text.
             None | Some(0) => Token::End,
             Some(_) => self.invalid("invalid literal"),
         }
@@ -330,7 +330,7 @@ impl Lexer<'_> {
                 }
                 Token::Number => {
                     let text = self.shown();
-                    // That library checks the range after the token, so this error has no position.
+                    // The reference's library checks the range after the token, so this error has no position.
                     if text.parse::<f64>().is_ok_and(f64::is_infinite) {
                         let text = format!("number overflow parsing '{text}'");
                         return Err(format!("[json.exception.out_of_range.406] {text}"));

@@ -35,7 +35,7 @@ impl Messages {
             let (all, shown) = (count(delivered.paths, "artifact"), shown.display());
             match delivered.written {
                 0 => format!("nothing to install in {shown}"),
-                // Those that were there already, unchanged, are not written again.
+                // Unchanged files that are there already are not written again.
                 written if written < delivered.paths => format!("installed {written} of {all} in {shown}"),
                 _ => format!("installed {all} in {shown}"),
             }
@@ -209,7 +209,7 @@ impl Messages {
         parts
     }
 
-    /// That warnings were shown by an earlier call, for the last line.
+    /// For the last line: the note that warnings were shown by an earlier call.
     fn known_warnings(&self, state: &MessagesState) -> Option<String> {
         let number = Some(state.known_warnings).filter(|number| *number > 0)?;
         Some(format!(
