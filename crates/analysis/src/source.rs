@@ -62,7 +62,7 @@ pub(crate) async fn listing(
     }
 }
 
-/// Of which repository something is, unless it is the one without a name.
+/// The repository, as the end of a message; empty for the one without a name.
 fn in_repository(named: &NamedTarget) -> String {
     match named.repository.as_str() {
         "" => String::new(),

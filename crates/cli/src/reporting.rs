@@ -41,7 +41,7 @@ impl Sink for Reporting {
 }
 
 impl Reporting {
-    /// Of one round of `watch`.
+    /// The reporting of one round of `watch`.
     pub(crate) fn of_round(uses_state: bool) -> Reporting {
         Reporting {
             command: "watch",

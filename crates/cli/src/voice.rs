@@ -201,7 +201,7 @@ pub(crate) struct BuildContext {
 }
 
 impl BuildContext {
-    /// Of a call with these options that builds in `store`. `again`: what runs one of its actions alone.
+    /// The context of a call with these options that builds in `store`. `again`: what runs one of its actions alone.
     pub(crate) fn of_call(
         of: &RootOptions<'_>,
         results: &options::Results,

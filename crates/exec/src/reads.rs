@@ -37,7 +37,7 @@ pub(crate) use keys::{KeptReads, MAX_LISTS, list_text, parse_list, result_of_lis
 use name_lookup::{DepfileContent, NameLookup};
 use unreported::reads_by_assembler;
 
-/// Of an action that a server executed, no more is fetched to look for what no compiler reports.
+/// The most that is fetched, for an action that a server executed, to search for reads that no compiler reports.
 const MAX_FETCHED_FILES: usize = 256;
 const MAX_FETCHED_BYTES: u64 = 8 << 20;
 

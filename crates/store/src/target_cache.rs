@@ -131,8 +131,8 @@ impl TargetCache {
         Ok(value)
     }
 
-    /// Of an entry and the entries that it implies, removes those that cannot be read, or have a missing object.
-    /// Returns whether there was any.
+    /// Removes an entry, and entries that it implies, if they cannot be read, or have a missing object. Returns whether
+    /// there was any.
     ///
     /// # Errors
     /// The build root cannot be read or written to.

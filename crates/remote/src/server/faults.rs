@@ -81,7 +81,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// None but one kind, in each call.
+    /// One kind of fault, in each call.
     pub fn always(fault: Fault) -> Faults {
         Faults { seed: 0, percent: 100, kinds: vec![fault] }
     }

@@ -151,7 +151,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Of a library in which several sources define one function: it may not build, and a note says why.
+    /// Notes that several sources of a library define one function, so it may not build.
     fn note_defined_twice(&mut self, number: usize, library: &Library) {
         // The one that most sources define.
         let Some((function, sources)) = library.defined_twice.iter().max_by_key(|(_, of)| of.len()) else {

@@ -35,7 +35,7 @@ impl<'d> Group<'d> {
         groups
     }
 
-    /// Of more than three groups that say the same of different things only the first, with the number of the others.
+    /// If more than three groups report the same about different things, only the first, with the number of the others.
     pub fn without_alike(groups: Vec<Group<'d>>) -> Vec<(Group<'d>, usize)> {
         let shapes: Vec<String> = groups.iter().map(|group| shape(&group.first.message)).collect();
         let mut count: HashMap<&str, usize> = HashMap::new();
