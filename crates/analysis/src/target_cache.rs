@@ -96,7 +96,7 @@ impl Key for CacheKey {
 pub struct CacheEntry {
     /// The file with it.
     pub object: ObjectInfo,
-    /// What it says.
+    /// Its content.
     pub target: CachedTarget,
 }
 

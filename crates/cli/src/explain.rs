@@ -65,7 +65,7 @@ fn run_command(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit
     }
     let store = Store::open(&root, hash_function(&o.stores))
         .map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
-    // What actions were that servers executed, these have.
+    // Servers keep the definitions of the actions that they executed.
     let servers = remote_execution(&o.execution, &o.stores, log).map_err(unusable)?;
     let endpoints = servers.as_ref().map(|servers| &servers.endpoints[..]).unwrap_or_default();
     let standard = endpoints.iter().filter(|_| o.stores.server.compatible).map(|endpoint| SharedService {
@@ -105,8 +105,7 @@ fn action(word: &str) -> Option<&str> {
     word.strip_prefix('%')
 }
 
-/// The questions that the words of the command line are, each about something else. `unresolved`: what the words name
-/// that are no actions.
+/// The questions in the words of the command line. `unresolved`: the words that are not actions.
 fn questions(
     words: &[String],
     unresolved: &UnresolvedRequest,

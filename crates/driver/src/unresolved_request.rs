@@ -1,4 +1,4 @@
-//! What a call asks for, as far as its command line and configuration say: from words to values.
+//! A request as the command line and the configuration describe it: from words to values.
 //!
 //! Everything here is answered before the engine starts. Errors of this stage are the user's set-up, not the
 //! description's; the reference ends with exit code 1 for them, so they have a type of their own.
@@ -26,7 +26,7 @@ pub struct Words {
     pub repository_config: Option<PathBuf>,
     /// Where that comes from, if it was generated.
     pub origin: Option<Origin>,
-    /// What the command line says about the main repository.
+    /// The settings of the command line for the main repository.
     pub overrides: Overrides,
     /// The file with the configuration, if one is given.
     pub config: Option<PathBuf>,

@@ -198,7 +198,7 @@ impl Execution {
         Ok(wrong)
     }
 
-    /// What the depfile of a result says.
+    /// The content of a result's depfile.
     fn reported(&self, names: &DepfileInputs<'_>, ran: &RunResult) -> taut_store::Result<DepfileContent> {
         let Some(info) = ran
             .outputs

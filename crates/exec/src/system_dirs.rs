@@ -24,7 +24,7 @@ const OF_PACKAGES: [&str; 7] = ["/usr", "/lib", "/lib32", "/lib64", "/libx32", "
 /// Where people have sources all the same.
 const USER_SOURCE_DIRECTORIES: [&str; 3] = ["/usr/src", "/usr/local/src", "/usr/home"];
 
-/// What has no content that could change.
+/// Files without a content that could change.
 const DEVICES: [&str; 2] = ["/dev/null", "/dev/stdin"];
 
 /// What to do about a file that is not among these.

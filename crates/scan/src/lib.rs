@@ -1,4 +1,4 @@
-//! Targets for a tree of sources, proposed by what the sources say.
+//! Targets for a tree of sources, proposed from their contents.
 //!
 //! The answer is a targets file for the top of the tree, with the rules in the box, and notes about what cannot be
 //! known from sources. Nothing here reads a file or runs a program: a tree is a list of paths and contents, and the

@@ -28,7 +28,7 @@ pub(crate) struct Named<'n> {
 }
 
 impl<'n> Named<'n> {
-    /// What the entry of a repository says. `made_from`: the repository that its root is made from.
+    /// The names in the entry of a repository. `made_from`: the repository that its root is made from.
     pub(crate) fn by(description: &'n Description, name: &str, made_from: Option<&'n str>) -> Named<'n> {
         let Ok(entry) = description.entry(name) else { return Named { made_from, ..Named::default() } };
         let bindings = entry.get("bindings");

@@ -27,7 +27,7 @@ pub struct RcFiles {
     documents: Vec<Document>,
 }
 
-/// What rc files say; what they do not say is absent or empty.
+/// The settings in rc files. A setting that they do not have is absent or empty.
 #[derive(Clone, Default, Debug)]
 pub struct Rc {
     /// `local build root`.
@@ -224,7 +224,7 @@ impl RcFiles {
         format!("{}\n", Value::Map(Map::from_entries(entries.collect())).to_json_pretty(2))
     }
 
-    /// What the files say.
+    /// The settings in the files.
     ///
     /// # Errors
     /// A value has another form, or the file of checkout locations does not exist.
@@ -251,7 +251,7 @@ impl RcFiles {
         }
     }
 
-    /// What the files say of a cache that builds share.
+    /// The settings of the files about a cache that builds share.
     ///
     /// # Errors
     /// A value has another form.

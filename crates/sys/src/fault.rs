@@ -34,7 +34,7 @@ use std::{
 
 use crate::normal;
 
-// In every build, not behind a feature: what is tested is the binary that users get.
+// In every build, not behind a feature: the binary of users is the one that is tested.
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static FAIL_AT: AtomicU64 = AtomicU64::new(0);

@@ -1,4 +1,4 @@
-//! What may stand at the cursor, by the words before it and the definition of the command line.
+//! Candidates for the word at the cursor, by the words before it and the definition of the command line.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -7,7 +7,7 @@ use clap::{Arg, Command};
 use super::{Candidate, actions, repositories::Description, targets};
 use crate::options::definition;
 
-/// What may stand at the cursor.
+/// The candidates for the word at the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Offer {
     pub(super) candidates: Vec<Candidate>,
@@ -58,8 +58,8 @@ const DIRECTORIES: [&str; 8] = [
 /// Options whose values are paths in a result, which is not known here.
 const IN_RESULTS: [&str; 2] = ["print_to_stdout", "sub_object_path"];
 
-/// What may stand at the cursor, in the word that begins with `current`, behind other words, the first of which is the
-/// subcommand.
+/// The candidates for the word at the cursor, which begins with `current`. `before`: the words before it, the
+/// subcommand first.
 pub(super) fn offer(before: &[&str], current: &str, cwd: &Path) -> Offer {
     // The definition that words are parsed by, so what is offered is what is accepted.
     let tool = definition("taut");
@@ -106,7 +106,7 @@ fn of_tool(tool: &Command, current: &str) -> Offer {
     Offer::of(subcommands.chain(options), current)
 }
 
-/// What the words between subcommand and cursor say.
+/// The options and names between subcommand and cursor.
 struct TypedWords<'c> {
     /// An option whose value is still to come.
     unfinished: Option<&'c Arg>,
@@ -180,8 +180,8 @@ fn options(command: &Command, current: &str) -> Vec<Candidate> {
         .collect()
 }
 
-/// The values of an option or argument, of which `begun` is there, behind `lead` in the same word. `given`: the values
-/// of other options.
+/// The values of an option or argument that begin with `begun`. `lead`: the part of the word before the value. `given`:
+/// the values of other options.
 fn value(arg: &Arg, lead: &str, begun: &str, cwd: &Path, given: &BTreeMap<&str, String>) -> Offer {
     if !takes_value(arg) {
         return Offer::by_shell(ShellFallback::Nothing);

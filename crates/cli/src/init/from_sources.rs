@@ -77,7 +77,7 @@ fn write(directory: &Path) -> Result<String, String> {
     Ok(report(directory, &proposal, &written, &notes))
 }
 
-/// What was written, what it says, what it does not, and the commands to go on with.
+/// The files that were written, the proposed targets, the open questions, and the next commands.
 fn report(directory: &Path, proposal: &Proposal, written: &[String], notes: &[String]) -> String {
     let mut text = String::from("Written:\n");
     for path in written {

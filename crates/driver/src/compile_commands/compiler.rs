@@ -265,7 +265,7 @@ impl Reader<'_> {
     }
 }
 
-/// What the words of a call say so far.
+/// What is known from the words of a call so far.
 #[derive(Default)]
 struct Call {
     arguments: Vec<Argument>,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::tree::Tree;
 
-/// What a file says.
+/// Facts from the text of a file.
 #[derive(Default, Debug)]
 pub(crate) struct FileFacts {
     pub(crate) includes: Vec<Include>,

@@ -13,7 +13,7 @@ pub struct Screen {
     style: String,
     /// An escape code that is not complete.
     open: String,
-    /// What was drawn that no terminal of today need understand.
+    /// Sequences that current terminals need not support.
     pub unknown: Vec<String>,
 }
 
