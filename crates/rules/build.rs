@@ -47,7 +47,7 @@ fn add(directory: &Path, path: &str, table: &mut String) -> Result<Hash, Box<dyn
 
 fn main() -> Result<(), Box<dyn Error>> {
     let rules = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../rules");
-    // Of a directory, cargo looks at all files below it.
+    // If this is a directory, cargo looks at all files below it.
     println!("cargo::rerun-if-changed={}", rules.display());
     let mut table = String::new();
     let tree = add(&rules, "", &mut table)?;

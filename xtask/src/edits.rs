@@ -99,7 +99,7 @@ impl Run {
             }
             println!("{done}: {what}: {actions} actions");
             if now.is_none() {
-                // Else most of the next builds would fail, too.
+                // Otherwise most of the next builds would fail, too.
                 while !self.original.is_empty() {
                     self.undo()?;
                 }

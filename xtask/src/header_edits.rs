@@ -4,9 +4,9 @@
 //! and values, headers come and go, also ones that shadow others and one of the system, and files are saved unchanged.
 //! After each edit, taut installs what a build with an empty build root installs, byte by byte.
 //!
-//! ninja builds the same by the dependency files that the compiler writes. taut never runs more actions than ninja, but
-//! where the names of headers change: that compiles what could see them, which ninja does not notice. So that it knows
-//! the same afterwards, it builds all again then, which is not counted.
+//! ninja builds the same by the dependency files of the compiler. taut never runs more actions than ninja, except when
+//! headers appear or vanish: then it compiles all sources that could see them. ninja does not notice such a change, so
+//! after it ninja builds everything again, which is not counted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -217,7 +217,7 @@ impl Tree {
     /// Builds with a build root; returns the program, and how many actions ran.
     fn build(&self, root: &Path) -> Result<(Vec<u8>, usize)> {
         let out = self.scratch.join("out");
-        // Removed, so that a program that was not built again cannot be taken for one that was.
+        // Removed, so an old program is never taken for a new one.
         let _ = fs::remove_dir_all(&out);
         let mut command = Command::new(&self.taut);
         command.args(["install", "p", "--local-build-root"]).arg(root).arg("-o").arg(&out);

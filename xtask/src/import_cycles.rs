@@ -129,7 +129,7 @@ impl Paths {
             syn::UseTree::Path(path) => self.note_use(&with(&path.ident), &path.tree),
             syn::UseTree::Name(name) => self.note(&with(&name.ident)),
             syn::UseTree::Rename(name) => self.note(&with(&name.ident)),
-            // Which names a glob brings is not known here; that the module is imported is.
+            // The names in a glob are not known here, but the imported module is.
             syn::UseTree::Glob(_) => self.note(before),
             syn::UseTree::Group(group) => {
                 group.items.iter().for_each(|item| self.note_use(before, item));

@@ -72,9 +72,9 @@ enum Golden {
 /// The voice of a message, or of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Voice {
-    /// That under the name `taut`.
+    /// The voice under the name `taut`.
     Taut,
-    /// That under the names `just` and `just-mr`.
+    /// The voice under the names `just` and `just-mr`.
     Just,
     /// A message that both have.
     Both,
@@ -342,7 +342,7 @@ impl<'a> Visit<'a> for Texts<'_> {
     }
 
     fn visit_impl_item_const(&mut self, item: &'a syn::ImplItemConst) {
-        // That of a rule of the engine.
+        // The name of a rule of the engine.
         if item.ident != "NAME" && !is_no_message(&item.ident) {
             visit::visit_impl_item_const(self, item);
         }
@@ -452,7 +452,7 @@ struct Answers {
 }
 
 impl Answers {
-    /// Those in which a message of this voice may be.
+    /// The answers that may contain a message of this voice.
     fn of(&self, voice: Voice) -> impl Iterator<Item = &[String]> {
         let taut = (voice != Voice::Just).then_some(&*self.taut);
         let just = (voice != Voice::Taut).then_some(&*self.just);
@@ -547,12 +547,12 @@ fn capitals(answer: &str) -> Vec<String> {
             lines[at + 1..].iter().position(|line| is_next(&line)).map_or(lines.len(), |next| at + 1 + next);
         lines[at..end].iter().any(|line| line.contains(OF_RULE))
     };
-    let found = lines.iter().enumerate().filter_map(|(at, line)| Some((at, capital(line)?)));
+    let found = lines.iter().enumerate().filter_map(|(at, line)| Some((at, capitalized(line)?)));
     found.filter(|(at, _)| !is_of_user(*at)).map(|(_, text)| text).collect()
 }
 
 /// The beginning of an error or a warning if its first word is not a name and has a capital letter.
-fn capital(line: &str) -> Option<String> {
+fn capitalized(line: &str) -> Option<String> {
     let text = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "))?;
     let (first, rest) = text.split_once(' ')?;
     // One capital and then small letters: `JSON` and `LocalExecution` are names.

@@ -140,8 +140,8 @@ pub(crate) fn tools() -> Result<Map<String, Value>> {
     Ok(env)
 }
 
-/// The variables of the rules in the box for an environment that [`tools`] returns: where its tools are unpacked ones,
-/// `PATH` begins with scripts that call them with that environment, since the rules set none but `PATH` for actions.
+/// The variables of the rules in the box for an environment of [`tools`]. The rules set only `PATH` for actions, so for
+/// unpacked tools `PATH` begins with scripts that call them with the whole environment.
 fn configuration(env: &Map<String, Value>) -> Result<Map<String, Value>> {
     let Some(libraries) = env.get("LD_LIBRARY_PATH").and_then(Value::as_str) else {
         return Ok(env.clone());

@@ -6,8 +6,8 @@
 //! the runners that the reference's rules use, each in a directory of its own. One tool has to be compiled from the
 //! reference's sources there, the maker of two archives; a short script takes its place.
 //!
-//! A script that fails is run again with the reference, if that is here: where both fail it is the machine
-//! (no network, a missing program) that is in the way, which proves nothing about taut.
+//! A failed script is run again with the reference, if that is here. If both fail, the cause is the machine (no
+//! network, a missing program), and nothing is known about taut.
 
 mod stage;
 

@@ -122,8 +122,8 @@ impl CycleReport<'_> {
         }
     }
 
-    /// How to name the file or directory that has the name of a target, which probably is meant where a target names
-    /// itself.
+    /// How to name the file or directory that has the name of a target. A target that names itself probably means that
+    /// file.
     fn hidden_source(&self, target: &NamedTarget) -> Option<String> {
         let root = &self.repositories.repositories.get(&target.repository)?.workspace_root;
         // Read from the root directly and not as a task: the cycle is not a result that is recorded.
@@ -153,21 +153,21 @@ impl CycleReport<'_> {
                 let module = (self.module)(&module_file(root, &name.module, file))?;
                 let path = JsonPath::root().key(&*name.name);
                 let entry = module.json().get(&name.name)?;
-                let whole = || (Location::key(module.label().clone(), path.clone()), "depends on");
+                let whole = || (module.key_location(path.clone()), "depends on");
                 let Some(next) = to.named() else { return Some(whole()) };
                 let rule = self.rule_of(entry, name);
                 let fields =
                     rule.as_ref().map_or_else(builtin_fields, |(rule, name)| target_fields(rule, name));
                 let written = fields.iter().find_map(|field| {
                     let found = self.find(entry.get(field)?, path.key(field), name, next)?;
-                    Some((Location::value(module.label().clone(), found), "depends on"))
+                    Some((module.value_location(found), "depends on"))
                 });
                 let implicit = || {
                     let (rules, rule) = rule.as_ref()?;
                     let path = JsonPath::root().key(&*rule.name).key("implicit");
                     let list = rules.json().get(&rule.name)?.get("implicit")?;
                     let found = self.find(list, path, rule, next)?;
-                    Some((Location::value(rules.label().clone(), found), "is of a rule that wants"))
+                    Some((rules.value_location(found), "is of a rule that wants"))
                 };
                 // In the order in which an author would look: what the target says, what its rule adds, and else the
                 // definition.
@@ -179,7 +179,7 @@ impl CycleReport<'_> {
                 let path = JsonPath::root().key(&*name.name).key("imports");
                 let imports = module.json().get(&name.name)?.get("imports")?;
                 let found = self.find(imports, path, name, to.named()?)?;
-                Some((Location::value(module.label().clone(), found), "imports"))
+                Some((module.value_location(found), "imports"))
             }
             Link::Other(_) => None,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Fail, Hash, Policy, Rule};
-use taut_syntax::{Diagnostic, Frame, Kind, Location, Node, quoted};
+use taut_syntax::{Diagnostic, Frame, Kind, Node, quoted};
 use taut_value::{EntityName, NamedTarget, ReferenceType};
 
 use crate::{
@@ -146,7 +146,7 @@ fn no_type(entry: &ModuleEntry, target: &str) -> Diagnostic {
     }
     match entry.json().entries().find(|(key, _)| foreign_names::is_meant_as_type(key)) {
         Some((key, _)) => {
-            let place = Location::key(entry.label().clone(), entry.path().key(key));
+            let place = entry.key_location(entry.path().key(key));
             problem.at(place).suggest(Some("type"))
         }
         None => problem

@@ -1,5 +1,5 @@
-//! Names of rules that people bring from other build systems (`cc_binary`, `py_library`, `sh_test`), or use for the
-//! library of rules in the binary without its exact words (`["cc", "program"]`): which rule of that library is meant.
+//! Which rule of the library in the binary is meant by a name from another build system (`cc_binary`, `py_library`,
+//! `sh_test`), or by a similar name (`["cc", "program"]`).
 
 use taut_repos::{EmbeddedRoot, Repository, SourceRoot};
 use taut_syntax::{Diagnostic, did_you_mean, quoted_list};
@@ -27,7 +27,7 @@ const MODULES: [(&str, &[&str], &[&str]); 5] = [
 ];
 
 /// Rules of the module at the top, with other names for them.
-const OTHERS: [(&str, &[&str]); 5] = [
+const TOP_MODULE_RULES: [(&str, &[&str]); 5] = [
     ("genrule", &["genrule", "rule", "custom", "run_command", "custom_target", "run_binary"]),
     ("files", &["files", "filegroup", "file_group", "export_file", "exports_files", "data"]),
     ("copy", &["copy", "copy_file", "copy_files", "copy_to_directory"]),
@@ -69,7 +69,7 @@ pub(crate) fn is_meant_as_type(key: &str) -> bool {
 fn meant(module: &str, name: &str) -> Vec<(&'static str, &'static str)> {
     let name = name.to_lowercase();
     // Before the words are looked at one by one: `test_suite` would otherwise be a test.
-    if let Some((rule, _)) = OTHERS.iter().find(|(_, names)| names.contains(&name.as_str())) {
+    if let Some((rule, _)) = TOP_MODULE_RULES.iter().find(|(_, names)| names.contains(&name.as_str())) {
         return vec![("", rule)];
     }
     let module = module.to_lowercase();

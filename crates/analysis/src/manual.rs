@@ -1,8 +1,8 @@
-//! What the built-in rules are for and what their fields mean, for `describe`. docs/language.md says it at length.
+//! The purpose and the fields of the built-in rules, for `describe`. docs/language.md describes them in full.
 
 use crate::vocabulary::Builtin;
 
-/// What a built-in rule says of itself.
+/// The documentation of a built-in rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Manual {
     /// What it is for.

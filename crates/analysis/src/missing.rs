@@ -212,8 +212,8 @@ pub fn definition<'n>(
     kind.named_like(problem, workspace, name, others.into_iter())
 }
 
-/// The failure of something that is named where a value is written: at that value, with the suggestion as it has to be
-/// written there.
+/// The failure of something that a value names: located at that value, with the suggestion as it has to be written
+/// there.
 pub fn named_at(failure: Fail, json: Option<taut_syntax::Node<'_>>, at: &taut_syntax::Location) -> Fail {
     settle(failure, |diagnostic| match diagnostic.location {
         Some(_) => diagnostic,

@@ -4,8 +4,8 @@ use taut_expr::{Expr, MisspeltPart, MisspeltVariable};
 use taut_syntax::{Diagnostic, quoted};
 use taut_value::Str;
 
-/// Warnings about variables of an expression that have no value but a name similar to one that has, and about keys of
-/// constructs that are ignored but similar to a part of it.
+/// Warnings about probable misspellings: an unset variable is named almost like a set one, or an ignored key of a
+/// construct almost like one of its parts.
 pub(crate) fn warnings(expr: &Expr, declared: &[Str]) -> Vec<Diagnostic> {
     let found = expr.misspelt_variables(declared).into_iter();
     let warning = |MisspeltVariable { name, location, meant }: MisspeltVariable| {

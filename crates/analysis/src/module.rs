@@ -48,6 +48,16 @@ impl Module {
     pub fn json(&self) -> Node<'_> {
         self.document.root()
     }
+
+    /// The location of the value at a path in the file.
+    pub(crate) fn value_location(&self, path: JsonPath) -> Location {
+        Location::value(self.label().clone(), path)
+    }
+
+    /// The location of the key that a path ends with.
+    pub(crate) fn key_location(&self, path: JsonPath) -> Location {
+        Location::key(self.label().clone(), path)
+    }
 }
 
 impl ModuleEntry {
@@ -97,9 +107,19 @@ impl ModuleEntry {
     pub fn location(&self, field: Option<&str>) -> Location {
         let path = self.path();
         match field {
-            Some(field) => Location::value(self.module.label().clone(), path.key(field)),
-            None => Location::key(self.module.label().clone(), path),
+            Some(field) => self.value_location(path.key(field)),
+            None => self.key_location(path),
         }
+    }
+
+    /// The location of the value at a path in the file of this entry.
+    pub(crate) fn value_location(&self, path: JsonPath) -> Location {
+        self.module.value_location(path)
+    }
+
+    /// The location of the key that a path in the file of this entry ends with.
+    pub(crate) fn key_location(&self, path: JsonPath) -> Location {
+        self.module.key_location(path)
     }
 }
 

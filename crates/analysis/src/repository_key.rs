@@ -2,7 +2,7 @@
 //!
 //! It follows from the configuration, which is outside of the engine: the file of one configuration may be used for
 //! another one of the same shape, and under `watch` it may change. The witness is the identity of the whole
-//! configuration, so that as long as that is the same no key is computed.
+//! configuration: as long as it is the same, no key is computed.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,11 +1,11 @@
-//! Suggestions in the form in which they have to be written where the mistake is.
+//! Suggestions in the form in which they replace the mistake.
 
 use taut_syntax::{Diagnostic, Document, diagnostic::suggested};
 use taut_value::Value;
 
-/// A diagnostic with its suggestion as it has to be written in place of a name; as advice, if what is written there is
-/// no name, since an expression computes it. The suggestion is a name in the module of that name, a JSON list of module
-/// and name, or one that is complete because it begins with "@".
+/// A diagnostic with its suggestion in the form that replaces the written name. If an expression computes the name, the
+/// suggestion becomes advice. The given suggestion is a name in the same module, a JSON list of module and name, or a
+/// complete list that begins with "@".
 pub(crate) fn respelled(mut diagnostic: Diagnostic, written: Option<Value>) -> Diagnostic {
     let Some(meant) = diagnostic.suggestion.take() else { return diagnostic };
     let spelt = match &written {

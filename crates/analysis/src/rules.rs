@@ -139,7 +139,7 @@ fn string_list(entry: &ModuleEntry, word: &str, field: &str) -> Result<Vec<Str>,
         let shown = taut_expr::abbreviate(found, MAX_SHOWN_BYTES);
         let kind = taut_expr::kind_of(found);
         let message = format!("{} has to be a list of strings, but {how} {kind}: {shown}", quoted(&field));
-        let problem = Diagnostic::error(message).at(Location::value(entry.label().clone(), path));
+        let problem = Diagnostic::error(message).at(entry.value_location(path));
         let problem = problem.reference(match value.as_list() {
             None => format!("Field {field} in {word} {} is not a list", entry.name()),
             Some(_) => format!("List entry in {field} of {word} {} is not a string", entry.name()),
@@ -183,7 +183,7 @@ fn definition_name(workspace: &Workspace, at: &NamedTarget, name: &Value) -> Res
 }
 
 fn import_of(entry: &ModuleEntry, alias: &str) -> Location {
-    Location::value(entry.label().clone(), entry.path().key("imports").key(alias))
+    entry.value_location(entry.path().key("imports").key(alias))
 }
 
 async fn imports(
@@ -225,8 +225,7 @@ async fn imports(
             let failure = below(failure, || reading_expressions(kind, &shown));
             let written = entry.json().get("imports").and_then(|imports| imports.get(alias));
             settle(missing::named_at(failure, written, &import_of(entry, alias)), |diagnostic| {
-                // The error was located at the import by the line above, so a frame with the same
-                // place would repeat it.
+                // `named_at` located the error at the import, so a frame with the same place would repeat it.
                 if diagnostic.location == Some(import_of(entry, alias)) {
                     return diagnostic;
                 }
@@ -362,7 +361,7 @@ impl RuleRule {
                 let shown = taut_expr::abbreviate(&value, MAX_SHOWN_BYTES);
                 let path = entry.path().key("implicit").key(field);
                 let problem = Diagnostic::error(message).reference(reference);
-                let problem = problem.at(Location::value(entry.label().clone(), path));
+                let problem = problem.at(entry.value_location(path));
                 fail(problem.help(format!("a field holds any number of targets: [{shown}]")))
             })?;
             let targets = list.map(|target| rule_name("implicit", target)).collect::<Result<Vec<_>, _>>()?;
@@ -422,8 +421,8 @@ fn anonymous_field(
     let place = |key: &str| {
         let path = entry.path().key("anonymous").key(field);
         match json.get(key) {
-            Some(_) => Location::value(entry.label().clone(), path.key(key)),
-            None => Location::key(entry.label().clone(), path),
+            Some(_) => entry.value_location(path.key(key)),
+            None => entry.key_location(path),
         }
     };
     let text = |key: &str| {
@@ -443,7 +442,7 @@ fn anonymous_field(
         let message = format!("Anonymous field {} has to be a map, but is {kind}: {shown}", quoted(&field));
         let help = "it has the entries \"target\", \"provider\" and \"rule_map\"";
         let reference = format!("Entry {field} in field anonymous in rule {} is not an object", name.name);
-        let at = Location::value(entry.label().clone(), entry.path().key("anonymous").key(field));
+        let at = entry.value_location(entry.path().key("anonymous").key(field));
         return Err(fail(Diagnostic::error(message).reference(reference).at(at).help(help)));
     }
     let mut rule_map = Vec::new();
@@ -462,7 +461,7 @@ fn anonymous_field(
                 "Parsing rule name for entry {field} in field anonymous in rule {} failed with:",
                 name.name
             );
-            fail(why.of_json(rule_json).below(&step).at(Location::value(entry.label().clone(), path)))
+            fail(why.of_json(rule_json).below(&step).at(entry.value_location(path)))
         })?;
         // Resolved here: anonymous targets carry the map into other repositories, where the same words would name other
         // rules.
@@ -492,7 +491,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
             did_you_mean(key, RULE.iter().copied()).filter(|meant| entry.json().get(meant).is_none())
         {
             let name = taut_value::EntityName::Named(rule.name.clone());
-            let place = Location::key(entry.label().clone(), entry.path().key(key));
+            let place = entry.key_location(entry.path().key(key));
             let message = format!("rule {name} has an entry {}, which means nothing", quoted(&key));
             // The reference has one warning about all unknown keys.
             let reference = match std::mem::replace(&mut is_first, false) {
@@ -570,7 +569,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
             all.join(",")
         );
         let problem = Diagnostic::error(message).reference(reference);
-        let problem = problem.at(Location::key(rule.entry.label().clone(), path));
+        let problem = problem.at(rule.entry.key_location(path));
         return Err(fail(problem.suggest(did_you_mean(field, known.map(|known| known.as_str())))));
     }
     Ok(())
@@ -592,7 +591,7 @@ fn without_nodes(rule: &UserRule) -> impl Iterator<Item = Diagnostic> {
         let path = rule.entry.path().key("anonymous").key(field).key("target");
         // The reference says nothing about it.
         let warning = Diagnostic::warning(message).reference("");
-        let warning = warning.at(Location::value(rule.entry.label().clone(), path));
+        let warning = warning.at(rule.entry.value_location(path));
         warning.suggest(did_you_mean(shown, known))
     })
 }
@@ -604,15 +603,11 @@ fn declared(rule: &UserRule, field: &str) -> Vec<(&'static str, Location)> {
     for list in ["string_fields", "target_fields", "config_fields"] {
         let items = entry.json().get(list).into_iter().flat_map(|json| json.items()).enumerate();
         let here = items.filter(|(_, item)| item.as_str() == Some(field));
-        places.extend(
-            here.map(|(i, _)| {
-                (list, Location::value(entry.label().clone(), entry.path().key(list).index(i)))
-            }),
-        );
+        places.extend(here.map(|(i, _)| (list, entry.value_location(entry.path().key(list).index(i)))));
     }
     for list in ["implicit", "anonymous"] {
         if entry.json().get(list).is_some_and(|map| map.get(field).is_some()) {
-            places.push((list, Location::key(entry.label().clone(), entry.path().key(list).key(field))));
+            places.push((list, entry.key_location(entry.path().key(list).key(field))));
         }
     }
     places

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports, NoName, Offer};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean, named, quoted, with_and};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Note, did_you_mean, named, quoted, with_and};
 use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value, path::unusable};
 
 use crate::{
@@ -95,9 +95,7 @@ impl<'s> Scope<'s> {
         let message = format!("target {} has {what} {fields}", self.target.name.to_json());
         let meant =
             |field| did_you_mean(field, known.clone()).or_else(|| foreign_names::field(field, known.clone()));
-        let key = |field: &str| {
-            Location::key(self.written.entry.label().clone(), self.written.entry.path().key(field))
-        };
+        let key = |field: &str| self.written.entry.key_location(self.written.entry.path().key(field));
         let (kind, name) = (&self.written.kind, self.target.name.to_json());
         let reference = format!("{} {name} has unexpected parameters {list}", kind.of_target());
         // One warning about all of them, as in the reference.
@@ -143,7 +141,7 @@ impl<'s> Scope<'s> {
         let tainted = self.field("tainted", || Value::List(List::default()))?;
         let words = tainted.as_list().and_then(|list| strings(list));
         self.tainted =
-            words.ok_or_else(|| self.written.no_strings("tainted", &tainted))?.into_iter().collect();
+            words.ok_or_else(|| self.written.not_strings("tainted", &tainted))?.into_iter().collect();
         Ok(())
     }
 
@@ -151,7 +149,7 @@ impl<'s> Scope<'s> {
     pub(crate) fn literal_strings(&self, field: &str) -> Result<Vec<Str>, Fail> {
         let Some(json) = self.written.json(field) else { return Ok(Vec::new()) };
         let value = taut_expr::json_to_value(json);
-        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.no_strings(field, &value))
+        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.not_strings(field, &value))
     }
 
     /// The value of a field, evaluated with the pure constructs only.
@@ -208,7 +206,7 @@ impl<'s> Scope<'s> {
         let deps = deps.map(untransitioned);
         let host = &mut FieldHost { scope: self, deps: deps.as_deref() };
         let value = self.field_in(field, || Value::List(List::default()), host)?;
-        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.no_strings(field, &value))
+        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.not_strings(field, &value))
     }
 
     /// Checks that the value of a field is a string.
@@ -219,8 +217,8 @@ impl<'s> Scope<'s> {
         }
     }
 
-    /// Checks a path of what the target has, which a field says. The reference notices later, in its words, or not at
-    /// all.
+    /// Checks a path that a field gives for something in the target. The reference notices a mistake later, with other
+    /// messages, or not at all.
     pub(crate) fn check_path(&self, field: &str, path: &Str, is_file: bool) -> Result<(), Fail> {
         let is_extended = self.workspace.repositories.dialect.is_extended();
         let Some(why) = unusable(path, is_file).filter(|_| is_extended) else { return Ok(()) };
@@ -234,7 +232,7 @@ impl<'s> Scope<'s> {
     pub(crate) fn names(&mut self, field: &str) -> Result<Vec<NamedTarget>, Fail> {
         let value = self.field(field, || Value::List(List::default()))?;
         let Some(list) = value.as_list() else {
-            return Err(self.written.no_list(field, &value, "target names", |_| false));
+            return Err(self.written.not_a_list(field, &value, "target names", |_| false));
         };
         let names = all_of_one(list.iter().map(|name| self.name(field, name)))?;
         for (name, written) in names.iter().zip(list.iter()) {

@@ -62,7 +62,7 @@ pub(crate) async fn listing(
     }
 }
 
-/// Of which repository something is, unless it is the one without a name.
+/// The repository, as the end of a message; empty for the one without a name.
 fn in_repository(named: &NamedTarget) -> String {
     match named.repository.as_str() {
         "" => String::new(),
@@ -91,8 +91,8 @@ fn without_special(named: &NamedTarget, root: &Root) -> String {
     )
 }
 
-/// The same with the reference's text about a directory of a git tree, which has an entry that makes it unreadable,
-/// such as a submodule.
+/// Adds the reference's text to the failure for a directory of a git tree with an entry that makes it unreadable, such
+/// as a submodule.
 fn in_git_tree(
     workspace: &Workspace,
     named: &NamedTarget,
@@ -106,9 +106,9 @@ fn in_git_tree(
     })
 }
 
-/// How the message begins about a name that is neither that of a target nor of a source file.
+/// The beginning of the message about a name of neither a target nor a source file.
 pub const NO_SOURCE: &str = "No target or file ";
-/// How the message begins about a name that leads out of its module.
+/// The beginning of the message about a name that leads out of its module.
 pub const OUTSIDE: &str = "Source file reference outside current module: ";
 
 fn outside(named: &NamedTarget) -> Diagnostic {
@@ -298,7 +298,7 @@ async fn file(
             diagnostic = diagnostic.help(help);
         }
         (Listing::Entries(entries), _) => {
-            // As they have to be written in this module: without dots, with which a name is another one.
+            // As written in this module, and normalised: a name with dots is another name.
             let name = if is_directory { named.name.to_string() } else { normal_path(&named.name) };
             let above = name.strip_suffix(base).unwrap_or_default();
             let files = entries.iter().filter(|listed| is_source(listed));
@@ -366,7 +366,7 @@ fn nearest<'n>(path: &str, last: usize, names: impl Iterator<Item = &'n str> + C
 
 /// Why there is no directory at a path, if one of its components is something else.
 async fn absent(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str) -> Option<String> {
-    // From the top down, so that the first component that is wrong is the one that is named.
+    // From the top down: the message names the first wrong component.
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     for end in ends {
         let (above, name) = path[..end].rsplit_once('/').unwrap_or(("", &path[..end]));
@@ -421,7 +421,7 @@ pub(crate) fn beyond_directory(named: &NamedTarget) -> Option<Diagnostic> {
     Some(Diagnostic::warning(message).reference("").help(help))
 }
 
-/// What is known of a directory below one that becomes a tree.
+/// What is known of a directory within a tree.
 enum Directory {
     /// What is in it: sources, and directories by their numbers.
     Listed(Vec<(Str, Value)>, Vec<(Str, usize)>),
@@ -503,7 +503,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     Ok(AnalysedTarget { warnings, provides_null: true, ..analysed(stage, defined) })
 }
 
-/// The trees of directories that are listed, in their order; the directory with number 0 is that with everything.
+/// The trees of listed directories, in their order; the directory with number 0 contains all others.
 fn trees_of(mut directories: Vec<Directory>) -> Vec<Tree> {
     let number = |directories: &[Directory], at: usize| match directories[at] {
         // The first of its kind, which is listed.

@@ -59,8 +59,8 @@ impl CacheKey {
     }
 }
 
-/// The text of which the key is the digest: the key of the repository, the name in it, and the configuration restricted
-/// to the flexible variables. In the reference's format. `None` if the configuration is longer than 1 GiB as text.
+/// The text that the key is the digest of, in the reference's format: the key of the repository, the name in it, and
+/// the configuration restricted to the flexible variables. `None` if the configuration is longer than 1 GiB as text.
 pub fn key_text(repository: &ContentHash, target: &NamedTarget, config: &Config) -> Option<String> {
     // Values share parts, so a configuration of a few kilobytes can have a text without end; such a target is not
     // cached.
@@ -96,7 +96,7 @@ impl Key for CacheKey {
 pub struct CacheEntry {
     /// The file with it.
     pub object: ObjectInfo,
-    /// What it says.
+    /// Its content.
     pub target: CachedTarget,
 }
 

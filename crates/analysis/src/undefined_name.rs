@@ -1,6 +1,6 @@
-//! Suggestions for a name that its module does not define: a target of that name in another module, or the target or
-//! file that is meant by a name in the form of command lines (`src/lib:geo`, `//src/lib:geo`, `:geo`,
-//! `@std//cc:debug`), which targets files do not have.
+//! Suggestions for a name that its module does not define: a target of that name in another module, or what a name in
+//! the form of command lines means. Targets files do not have that form (`src/lib:geo`, `//src/lib:geo`, `:geo`,
+//! `@std//cc:debug`).
 
 use taut_engine::Cx;
 use taut_repos::{DirRule, Entry, Listing, Repository, RootPath};
@@ -123,8 +123,8 @@ pub async fn target_meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -
     Some(suggested(workspace, cx, named).await?.target)
 }
 
-/// The suggestion for a target of a module that does not exist: the target of that name in a module whose directory has
-/// the same last component (`src/lib` for `lib`).
+/// The suggestion for a target of a module that does not exist: the target of that name in a module with the same last
+/// component (`src/lib` for `lib`).
 pub(crate) async fn in_similar_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
     let own = workspace.repository(&named.repository).ok()?;
     let last = |module: &str| module.rsplit('/').next().map(str::to_owned);

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use taut_engine::{Cx, Fail};
 use taut_expr::{ErrorKind, Expr, Host, Offer};
 use taut_syntax::{
-    Diagnostic, Diagnostics, Frame, JsonPath, Location, NEXT_MESSAGE, Note, did_you_mean, enumeration, quoted,
+    Diagnostic, Diagnostics, Frame, JsonPath, NEXT_MESSAGE, Note, did_you_mean, enumeration, quoted,
 };
 use taut_value::{
     AbstractNode, AnonymousTarget, EntityName, List, Map, NamedTarget, Node, ReferenceType, Str, Value,
@@ -111,7 +111,7 @@ async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedT
         let declared = evaluation.transitioned();
         let value = scope.field_asking(field, default, &declared)?;
         let words = value.as_list().and_then(|list| crate::strings::strings(list));
-        let words = words.ok_or_else(|| scope.written.no_strings(field, &value))?;
+        let words = words.ok_or_else(|| scope.written.not_strings(field, &value))?;
         evaluation.strings.insert(field.clone(), strings_value(words));
     }
     let (own, tainted) = (scope.own_vars.clone(), scope.tainted.clone());
@@ -164,7 +164,7 @@ pub(crate) async fn anonymous(
         return Err(misplaced(workspace, target, anonymous, (node, &rule), field, kind));
     }
     let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
-    // A node has values, of which nothing is evaluated, so the string fields need not wait for dependencies.
+    // The values of a node are not evaluated, so the string fields need not wait for dependencies.
     for field in rule.config_fields.iter().chain(&rule.string_fields) {
         let value = node.string_fields.get(field).cloned().unwrap_or_else(|| Value::List(List::default()));
         strings.insert(field.clone(), value);
@@ -335,7 +335,7 @@ impl<'e> Evaluation<'e> {
             let shown = taut_expr::abbreviate(&value, self.workspace.log_limit);
             let message = format!("The transition of field {} has to be a list of maps, but is {shown}", quoted(&field));
             let path = self.rule.entry.path().key("config_transitions").key(field);
-            let location = Location::value(self.rule.entry.label().clone(), path);
+            let location = self.rule.entry.value_location(path);
             let found = whole(&value);
             let reference = match value {
                 Value::List(_) => format!("expected list of dicts, but found {found}"),
@@ -493,7 +493,7 @@ impl<'e> Evaluation<'e> {
 
     /// A diagnostic about a target of a field, with the field added.
     fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
-        let at = |path: JsonPath| Location::value(self.rule.entry.label().clone(), path);
+        let at = |path: JsonPath| self.rule.entry.value_location(path);
         if self.scope.is_none() && diagnostic.location.is_some() {
             return diagnostic;
         }
@@ -585,7 +585,7 @@ impl<'e> Evaluation<'e> {
             _ => format!("{name} provides {}", enumeration(&known)),
         });
         let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
-        let location = Location::value(self.rule.entry.label().clone(), path);
+        let location = self.rule.entry.value_location(path);
         fail(self.attributed(diagnostic.suggest(meant).at(location)))
     }
 
@@ -614,7 +614,7 @@ impl<'e> Evaluation<'e> {
         ));
         let diagnostic = diagnostic.reference(reference);
         let diagnostic = diagnostic.note(format!("provided by {}", dep.name));
-        let location = Location::value(self.rule.entry.label().clone(), path);
+        let location = self.rule.entry.value_location(path);
         fail(self.attributed(diagnostic.at(location)))
     }
 

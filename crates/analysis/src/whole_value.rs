@@ -12,7 +12,7 @@ pub(crate) fn whole(value: &Value) -> String {
     value.to_json_beyond(MAX_SHOWN_BYTES)
 }
 
-/// The same of a value as it was read from a file, where an integer has no decimal point and all its digits.
+/// The same for a value as it was read from a file: an integer has all its digits and no decimal point.
 // Without a limit: nothing of a file is shared.
 pub fn whole_as_read(json: Node<'_>) -> String {
     let mut writer = JsonWriter::compact();

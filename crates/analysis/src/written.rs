@@ -129,7 +129,7 @@ impl<'s> Written<'s> {
                         _ => kind != Kind::List,
                     };
                     if like && taut_expr::json_to_value(node) == *value {
-                        return Some(Location::value(self.entry.label().clone(), path));
+                        return Some(self.entry.value_location(path));
                     }
                     pending.extend(node.items().enumerate().rev().map(|(i, node)| (path.index(i), node)));
                 }
@@ -139,11 +139,17 @@ impl<'s> Written<'s> {
     }
 
     /// The failure of a field that has to be a list of strings but is something else.
-    pub(crate) fn no_strings(&self, field: &str, value: &Value) -> Fail {
-        self.no_list(field, value, "strings", |item| item.as_str().is_some())
+    pub(crate) fn not_strings(&self, field: &str, value: &Value) -> Fail {
+        self.not_a_list(field, value, "strings", |item| item.as_str().is_some())
     }
 
-    pub(crate) fn no_list(&self, field: &str, value: &Value, of: &str, is: impl Fn(&Value) -> bool) -> Fail {
+    pub(crate) fn not_a_list(
+        &self,
+        field: &str,
+        value: &Value,
+        of: &str,
+        is: impl Fn(&Value) -> bool,
+    ) -> Fail {
         let found = self.shown(value);
         let Some(list) = value.as_list() else {
             let message =
@@ -183,7 +189,7 @@ impl<'s> Written<'s> {
                 |key| (item.kind() == Kind::Object).then(|| item.get(key)).flatten().and_then(Node::as_str);
             let name = of("name").filter(|name| of("type") == Some("var") && !declared.contains(name))?;
             let all: Vec<&str> = declared.iter().copied().chain([name]).collect();
-            Some((name.to_owned(), quoted_list(&all), Location::value(self.entry.label().clone(), path)))
+            Some((name.to_owned(), quoted_list(&all), self.entry.value_location(path)))
         })
     }
 

@@ -26,7 +26,7 @@ use taut_git::ObjectSink;
 pub use error::{Error, Fault, Result};
 pub use limits::Limits;
 
-/// What a repository description says an archive is. Which of the formats of a kind it has is found by its content.
+/// The kind of an archive, from the description of a repository. The content decides between the formats of a kind.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Kind {
     /// A tar archive: plain, or compressed by gzip, bzip2, xz, lzma, lzip or zstd. The type `archive`.
@@ -47,7 +47,7 @@ pub struct Unpacked {
 /// What is dubious in an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Warning {
-    /// The archive has several entries of a name, of which the last one counts.
+    /// The archive has several entries of a name; the last one counts.
     Duplicate {
         /// The name, as text.
         name: String,

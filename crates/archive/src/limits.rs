@@ -51,7 +51,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Nothing is used yet of what an archive of a size in bytes may contain.
+    /// The whole budget, for an archive of that size in bytes.
     pub(crate) fn new(limits: &Limits, archive: u64) -> Budget {
         // Both limits become one number here, so reading compares once per call.
         let by_ratio = archive.saturating_mul(limits.ratio).max(limits.ratio_from);

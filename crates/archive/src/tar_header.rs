@@ -1,4 +1,4 @@
-//! Headers of tar archives: the block of an entry, and what blocks before it say about it.
+//! Headers of tar archives: the block of an entry, and the records about it in the blocks before.
 //!
 //! Formats: POSIX `pax` (ustar and pax interchange), `tar.h` of GNU tar (long names and links, sparse files).
 
@@ -61,7 +61,7 @@ impl Header {
     }
 }
 
-/// Whether a block says that it is a header, in one of the formats since ustar.
+/// Whether a block has the magic number of a header, in one of the formats since ustar.
 pub(crate) fn has_magic(block: &[u8; BLOCK]) -> bool {
     block[257..].starts_with(b"ustar")
 }
@@ -87,7 +87,7 @@ pub(crate) fn more_gnu_segments(block: &[u8; BLOCK]) -> Option<(Vec<Segment>, bo
     Some((segments(more.sparse())?, more.is_extended()))
 }
 
-/// What records before a header say about the entry.
+/// The records about an entry in front of its header.
 #[derive(Default, Debug)]
 pub(crate) struct Extended {
     pub(crate) name: Option<Vec<u8>>,
@@ -98,7 +98,7 @@ pub(crate) struct Extended {
     pub(crate) is_pax: bool,
 }
 
-/// What pax records say about a sparse file, in GNU's formats 0.0, 0.1 and 1.0.
+/// The pax records about a sparse file, in GNU's formats 0.0, 0.1 and 1.0.
 #[derive(Default, Debug)]
 pub(crate) struct PaxSparse {
     pub(crate) name: Option<Vec<u8>>,

@@ -21,7 +21,7 @@ use crate::{
 
 /// The largest name, link target or pax header in bytes.
 // These are held in memory before anything is known about the entry; paths that a system takes have 4 KiB at most.
-const MAX_EXTENDED: u64 = 1 << 20;
+const MAX_EXTENDED_BYTES: u64 = 1 << 20;
 
 /// The largest number of segments of a sparse file.
 const MAX_SEGMENTS: usize = 1 << 20;
@@ -229,7 +229,7 @@ impl Archive<'_> {
 
     /// The content of a header that describes the next one: a long name, or pax records.
     fn extended(&mut self, size: u64) -> Result<Vec<u8>> {
-        if size > MAX_EXTENDED {
+        if size > MAX_EXTENDED_BYTES {
             return Err(malformed("a header for a long name or for pax records is too large"));
         }
         let mut content = vec![0; size as usize];

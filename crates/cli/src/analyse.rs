@@ -25,10 +25,10 @@ use crate::{dumps, findings, report, request, tool_name::Name};
 /// Runs `analyse`.
 pub(crate) fn run(name: Name, o: &Analyse, log: &Arc<Log>) -> Exit {
     let profile = Profile::from_options("analyse", &o.analysis, &o.execution, &o.stores, log);
-    reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
+    reported("analyse", !o.analysis.no_trace, profile, log, |reporting| run_command(name, o, log, reporting))
 }
 
-fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
+fn run_command(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
     let of = RootOptions {
         name,

@@ -33,7 +33,7 @@ pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
     let profile = Profile::from_options("build", &o.analysis, &o.execution, &o.stores, log);
     reported("build", !o.analysis.no_trace, profile, log, |reporting| {
         let call = BuildCall { name, o, log, reporting, product: None };
-        go(call, &Destination::Nowhere, None)
+        run_command(call, &Destination::Nowhere, None)
     })
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
         let call = BuildCall { name, o: &o.build, log, reporting, product: None };
         let destination =
             Destination::Directory { path: &o.output_dir, prune: o.prune, remember: o.remember };
-        go(call, &destination, None)
+        run_command(call, &destination, None)
     })
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
         let (comparison, dump) = (Comparison::new(log), o.dump_flaky.as_deref());
         let again = RebuildOutput { comparison, dump, vs: o.vs.as_deref() };
         let call = BuildCall { name, o: &o.build, log, reporting, product: None };
-        go(call, &Destination::Nowhere, Some(&again))
+        run_command(call, &Destination::Nowhere, Some(&again))
     })
 }
 
@@ -89,7 +89,7 @@ struct RunningCall<'c> {
 }
 
 /// Runs a call. `again`: what is done with the comparison, if actions are run again.
-fn go(
+fn run_command(
     call: BuildCall<'_>,
     destination: &Destination<'_>,
     again: Option<&RebuildOutput<'_>>,
@@ -195,7 +195,7 @@ impl Pass for RunningCall<'_> {
     ) -> Exit {
         let log = self.open.call.log;
         if failure.is_undefined() && is_last {
-            log.say(Level::Error, call::CHANGING);
+            log.say(Level::Error, call::DESCRIPTION_CHANGING);
         }
         let origins = session.origins(request);
         self.open.messages.failed(failure, &origins);

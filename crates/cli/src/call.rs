@@ -32,9 +32,9 @@ use crate::{
 const ALL: &str = "//...";
 
 /// The error when no try found the same description from beginning to end.
-pub(crate) const CHANGING: &str = "The description keeps changing while it is being built.";
+pub(crate) const DESCRIPTION_CHANGING: &str = "The description keeps changing while it is being built.";
 
-/// What a call makes of its own out of a request.
+/// What a call makes from a request if it does not deliver the request itself: a compilation database, say.
 #[derive(Clone, Copy)]
 pub(crate) struct Product {
     /// What messages call it.
@@ -50,8 +50,8 @@ pub(crate) struct BuildCall<'c> {
     pub(crate) o: &'c options::Build,
     pub(crate) log: &'c Arc<Log>,
     pub(crate) reporting: &'c Reporting,
-    /// What messages name in place of the request, for a call that makes something of its own out of it. Such a call is
-    /// about all targets of the workspace if it names none.
+    /// Named by messages in place of the request. A call with a product is about all targets of the workspace if it
+    /// names none.
     pub(crate) product: Option<Product>,
 }
 
@@ -100,8 +100,7 @@ impl<'c> BuildCall<'c> {
 }
 
 impl OpenCall<'_> {
-    /// How to build. `compare`: whether actions run again, and what `--vs` says of where the results are that are
-    /// known.
+    /// How to build. `compare`: set if actions run again for comparison, with the value of `--vs`.
     ///
     /// # Errors
     /// The exit code; the errors have been reported.
@@ -130,7 +129,7 @@ impl OpenCall<'_> {
         }
     }
 
-    /// Reports what failed in the build of what was chosen among all targets below the request, if anything did.
+    /// Reports the failures, if any, in a build of targets that were chosen below the request.
     pub(crate) fn built(
         &self,
         session: &Session,
@@ -142,7 +141,7 @@ impl OpenCall<'_> {
         self.messages.executed(&origins);
         if let Some(failure) = failure {
             if failure.is_undefined() && is_last {
-                self.call.log.say(Level::Error, CHANGING);
+                self.call.log.say(Level::Error, DESCRIPTION_CHANGING);
             }
             self.messages.failed(failure, &origins);
         }
@@ -159,7 +158,7 @@ pub(crate) struct BuildCaller<'c> {
     call: BuildCall<'c>,
     /// What the call asks for, until it is run for the first time.
     first: Option<UnresolvedRequest>,
-    /// How the roots of the request are got.
+    /// Provides the roots of the request.
     roots: Roots<'c>,
     messages: Arc<dyn BuildMessages>,
 }

@@ -1,4 +1,4 @@
-//! The set-up of repositories that a signal ends.
+//! Ends the set-up of repositories when a signal arrives.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,8 +11,8 @@ use taut_setup::Cancellation;
 // Global, since the thread that handles signals is started before there is a set-up, and one is under way at a time.
 static SET_UP: Mutex<Option<Cancellation>> = Mutex::new(None);
 
-/// Runs a task of a set-up, which a signal ends. If one does, this does not return: the thread that handles the signal
-/// ends the process, and what was not finished then is not an error to be reported.
+/// Runs a task of a set-up that a signal may end. If a signal does, this does not return: the thread that handles the
+/// signal ends the process, and unfinished work is not reported as an error.
 pub(crate) fn until_signal<T>(cancellation: Cancellation, task: impl FnOnce() -> T) -> T {
     let set = |cancellation| *SET_UP.lock().unwrap_or_else(PoisonError::into_inner) = cancellation;
     set(Some(cancellation.clone()));

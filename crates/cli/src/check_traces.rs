@@ -82,7 +82,7 @@ fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Arc<Log>) 
         let request = request::quiet_request(common, analysis, &roots, log).ok()?;
         EventLogs::of(&store, &request.repositories).ok()
     };
-    let result = checked.go(&store, logs);
+    let result = checked.run_command(&store, logs);
     scratch.remove();
     result
 }
@@ -100,7 +100,7 @@ struct Check<'o> {
 }
 
 impl Check<'_> {
-    fn go(&self, store: &Store, logs: impl Fn() -> Option<EventLogs>) -> Result<Exit, Exit> {
+    fn run_command(&self, store: &Store, logs: impl Fn() -> Option<EventLogs>) -> Result<Exit, Exit> {
         // Entries before and after are compared, not counted: one may be replaced.
         let entries = || store.target_cache_entries().map_err(|error| failed(self.log, &error));
         let before = entries()?;
@@ -193,7 +193,7 @@ impl Check<'_> {
             self.words[..end].iter().filter(|word| *word != WORD).cloned().collect();
         args.extend_from_slice(more);
         if self.subject.runs_actions {
-            // Which of them run differs from call to call.
+            // The set of those that run differs from call to call.
             args.push("--show-cached-output".into());
         }
         args.extend_from_slice(&self.words[end..]);

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// The directory of views in the build root.
-const VIEWS: &str = "compile-commands";
+const VIEWS_DIRECTORY: &str = "compile-commands";
 
 /// The usual name of the file.
 const FILE: &str = "compile_commands.json";
@@ -47,11 +47,11 @@ pub(crate) fn run(name: Name, o: &options::CompileCommands, log: &Arc<Log>) -> E
     );
     reported("compile-commands", !o.build.analysis.no_trace, profile, log, |reporting| {
         let product = Some(Product { name: "the files that sources include", is_partial: true });
-        go(o, BuildCall { name, o: &o.build, log, reporting, product })
+        run_command(o, BuildCall { name, o: &o.build, log, reporting, product })
     })
 }
 
-fn go(o: &options::CompileCommands, call: BuildCall<'_>) -> Result<Exit, Exit> {
+fn run_command(o: &options::CompileCommands, call: BuildCall<'_>) -> Result<Exit, Exit> {
     let (build, log) = (&o.build, call.log);
     request::check(&build.common, &build.stores, &build.execution, log)?;
     let (open, mut caller) = call.open(false)?;
@@ -69,7 +69,7 @@ fn go(o: &options::CompileCommands, call: BuildCall<'_>) -> Result<Exit, Exit> {
 /// # Errors
 /// There is no build root; then no store can be opened, either, which was reported.
 pub(crate) fn views(name: Name, stores: &options::Stores) -> Result<PathBuf, Exit> {
-    build_root(name, stores).map(|root| root.join(VIEWS)).map_err(|_| Exit::Environment)
+    build_root(name, stores).map(|root| root.join(VIEWS_DIRECTORY)).map_err(|_| Exit::Environment)
 }
 
 /// The root of the main repository; of one that is not a directory, the working directory.
@@ -175,7 +175,7 @@ impl Database<'_> {
         let directory = Dir::made_of_user(views).map_err(failed)?;
         let objects = built.iter().map(|(path, built)| (path.as_str(), built.info));
         // Nothing is pruned: an editor may still use a view of an earlier call, whose commands it has read.
-        install(store, objects, &directory, VIEWS, false).map_err(|error| {
+        install(store, objects, &directory, VIEWS_DIRECTORY, false).map_err(|error| {
             let objects = built.iter().map(|(_, built)| &built.info);
             undelivered(&error, message(error.to_string()), Exit::Environment, store, objects, log)
         })?;

@@ -15,7 +15,7 @@ pub use bash::answer as complete_line;
 use std::{ffi::OsString, path::Path};
 
 use crate::{exit::Exit, standard_streams::print};
-use words::{Offer, Otherwise, offer};
+use words::{Offer, ShellFallback, offer};
 
 /// The word with which scripts ask; not for users, and so not in the definition of the command line.
 pub(crate) const COMMAND: &str = "complete-words";
@@ -71,9 +71,9 @@ pub(crate) fn complete(question: &[OsString]) -> Exit {
 /// what it is behind a tab.
 fn lines(offer: &Offer) -> String {
     let mut lines = match offer.otherwise {
-        Otherwise::Nothing => "\n",
-        Otherwise::Files => "files\n",
-        Otherwise::Directories => "directories\n",
+        ShellFallback::Nothing => "\n",
+        ShellFallback::Files => "files\n",
+        ShellFallback::Directories => "directories\n",
     }
     .to_owned();
     for Candidate { text, help } in &offer.candidates {

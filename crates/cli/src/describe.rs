@@ -31,10 +31,10 @@ use crate::{
 /// Runs `describe`.
 pub(crate) fn run(name: Name, o: &Describe, log: &Arc<Log>) -> Exit {
     let asked = Profile::from_options("describe", &o.analysis, &Execution::default(), &o.stores, log);
-    reported("describe", !o.analysis.no_trace, asked, log, |reporting| go(name, o, log, reporting))
+    reported("describe", !o.analysis.no_trace, asked, log, |reporting| run_command(name, o, log, reporting))
 }
 
-fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
+fn run_command(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &Execution::default(), log)?;
     let execution = Execution::default();
     let of = RootOptions {

@@ -25,7 +25,7 @@ pub(crate) fn of_values(
         check_size(analysis, log)?;
     }
     let of_target = |what: &str| format!("{what} target {target}");
-    // In the reference's order. Each with its name in announcements, where it begins a sentence with a capital letter.
+    // In the reference's order, each with its name in announcements. At the beginning of one it gets a capital letter.
     type Dump<'d> = (&'d Option<PathBuf>, String, &'d dyn Fn() -> String);
     let write = |dumps: &[Dump<'_>]| {
         dumps.iter().try_for_each(|(path, what, text)| {

@@ -22,7 +22,7 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// What each means, for manual pages. That of a signal is not a single number.
+/// The meanings, for manual pages. A signal has no single number.
 pub(crate) const MEANINGS: [(Exit, &str); 6] = [
     (Exit::Success, "Everything requested is there."),
     (Exit::BuildFailure, "The build or a test failed, or a repository could not be set up."),
@@ -36,7 +36,7 @@ pub(crate) const MEANINGS: [(Exit, &str); 6] = [
 ];
 
 impl Exit {
-    /// The same as events have it.
+    /// The status in events.
     pub(crate) fn status(self) -> Status {
         match self {
             Exit::Success => Status::Success,

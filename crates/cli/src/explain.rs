@@ -26,10 +26,10 @@ use crate::{
 
 /// Runs `explain`.
 pub(crate) fn run(name: Name, o: &options::Question, log: &Arc<Log>) -> Exit {
-    go(name, o, log).unwrap_or_else(|exit| exit)
+    run_command(name, o, log).unwrap_or_else(|exit| exit)
 }
 
-fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
+fn run_command(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let of = RootOptions {
@@ -65,7 +65,7 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     }
     let store = Store::open(&root, hash_function(&o.stores))
         .map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
-    // What actions were that servers executed, these have.
+    // Servers keep the definitions of the actions that they executed.
     let servers = remote_execution(&o.execution, &o.stores, log).map_err(unusable)?;
     let endpoints = servers.as_ref().map(|servers| &servers.endpoints[..]).unwrap_or_default();
     let standard = endpoints.iter().filter(|_| o.stores.server.compatible).map(|endpoint| SharedService {
@@ -105,8 +105,7 @@ fn action(word: &str) -> Option<&str> {
     word.strip_prefix('%')
 }
 
-/// The questions that the words of the command line are, each about something else. `unresolved`: what the words name
-/// that are no actions.
+/// The questions in the words of the command line. `unresolved`: the words that are not actions.
 fn questions(
     words: &[String],
     unresolved: &UnresolvedRequest,

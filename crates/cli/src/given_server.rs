@@ -1,14 +1,14 @@
-//! What the words of a call name as a server, before the command line is read or where it is of interest that no rc
-//! file did.
+//! The server that the words of a call name: before the command line is parsed, or to know that its address is not from
+//! an rc file.
 
 use std::ffi::OsString;
 
-/// The server that executes, as the words of a call say, if they do; empty for none.
+/// The server for execution that the words of a call name, if they do; empty if they turn execution by a server off.
 pub(crate) fn server_of(words: &[OsString]) -> Option<String> {
     last_value(words, "--remote-execution-address", Some("-r"))
 }
 
-/// The value of an option, where it is given last.
+/// The last value of an option.
 pub(crate) fn last_value(words: &[OsString], long: &str, short: Option<&str>) -> Option<String> {
     let mut words = words.iter().map(|word| word.to_string_lossy());
     let mut last = None;

@@ -115,8 +115,8 @@ fn change_directory(directory: &Path) -> String {
     format!("  cd {}\n", quoted(&path.display().to_string()))
 }
 
-/// Shells take `link/..` for the directory in which the link is, and the system for the one above that to which it
-/// leads. Where that makes a difference, the path without `..`.
+/// For shells, `link/..` is the directory of the link; for the system, it is the parent of the link's target. Where
+/// that makes a difference, the path without `..`.
 fn if_leads_elsewhere(directory: &Path) -> Option<PathBuf> {
     let is_upwards = |path: &Path| path.components().any(|part| part == Component::ParentDir);
     if !is_upwards(directory) {

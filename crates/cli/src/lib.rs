@@ -200,8 +200,8 @@ fn dispatch(name: Name, command: Command) -> Exit {
     }
 }
 
-fn with_log(name: Name, options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Exit) -> Exit {
-    with_log_and_files(name, &OutputFiles::default(), options, go)
+fn with_log(name: Name, options: &options::Log, run_command: impl FnOnce(&Arc<Log>) -> Exit) -> Exit {
+    with_log_and_files(name, &OutputFiles::default(), options, run_command)
 }
 
 /// `files`: those that the call writes at its end, which are checked before it begins.
@@ -209,7 +209,7 @@ fn with_log_and_files(
     name: Name,
     files: &OutputFiles,
     options: &options::Log,
-    go: impl FnOnce(&Arc<Log>) -> Exit,
+    run_command: impl FnOnce(&Arc<Log>) -> Exit,
 ) -> Exit {
     match Log::open(options, name) {
         Ok(log) => {
@@ -221,7 +221,7 @@ fn with_log_and_files(
             {
                 return exit;
             }
-            let exit = files.check(&log).map_or_else(|exit| exit, |()| go(&log));
+            let exit = files.check(&log).map_or_else(|exit| exit, |()| run_command(&log));
             // Also after a failure, which is what the diagnostics are about.
             let written = match log.collected() {
                 Some((path, text)) => text_file::write_or_print(path, &text, &log),

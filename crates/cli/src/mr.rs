@@ -130,15 +130,14 @@ fn configured(line: CommandLine) -> Result<Call, MrExit> {
     let settings = Settings::of(line, rc, &anchors);
     let log = Arc::new(open(&settings.log)?);
     remarks.iter().for_each(|remark| report_remark(remark, &log));
-    // Before anything else is read, as in the reference. Of a relative path nothing exists yet; others were made
-    // absolute.
+    // Before anything else is read, as in the reference. Only a path of which nothing exists is still relative here.
     if !settings.build_root.is_absolute() {
         let path = settings.build_root.display();
         log.say(Level::Error, format!("Build root must be absolute path but got '{path}'."));
         log.say(Level::Error, "Failed to configure local build root.");
         return Err(MrExit::Generic);
     }
-    // What a call becomes in the end has no signals blocked.
+    // Signals are unblocked again in the program that `exec` starts.
     let _ = Interruption::watch(&log);
     Ok(Call { settings, subcommand, log })
 }
@@ -176,7 +175,7 @@ fn open(options: &crate::options::Log) -> Result<Log, MrExit> {
     })
 }
 
-/// What is open of the build root.
+/// The open parts of the build root.
 struct BuildRoot {
     store: Store,
     cache: Cache,
@@ -375,7 +374,7 @@ impl Call {
             None => (None, words),
         };
         let subcommand = first.as_deref();
-        // What the build tool accepts is known by subcommand; of any other word, nothing is passed on.
+        // The accepted options are known for each subcommand; any other word gets none.
         let takes = AcceptedOptions::of(subcommand.unwrap_or_default());
         let mut root = None;
         let mut set_up = None;
@@ -409,7 +408,7 @@ impl Call {
             invocation.describe(of, &call, id, log).map_err(wrong)?;
         }
         log.say(Level::Info, format!("Setup finished, exec {}", launch::as_json(&call)));
-        // Held on by the build tool: what was set up must not be collected before it has read it.
+        // The build tool inherits the locks: what was set up must not be collected before it has been read.
         let kept = root.map(|BuildRoot { store, cache }| {
             let kept = store.keep_lock_over_exec().map_err(|error| error.to_string());
             let lock = cache.into_lock();

@@ -29,7 +29,7 @@ const MAX_LINE_END: usize = 500;
 
 /// How many bytes of a line are held to find its end and its length; of a longer one the beginning is shown as it is
 /// read.
-const MAX_HELD: usize = 512 << 10;
+const MAX_HELD_BYTES: usize = 512 << 10;
 
 /// How much of an output is looked at to tell whether it is text.
 const MAX_LOOKED_AT: usize = 8 << 10;
@@ -225,7 +225,7 @@ struct Indented<'g> {
     lines: Option<Lines>,
 }
 
-/// Lines of which only what they came to is shown, and not more than fits on a screen.
+/// Lines whose final state is shown, and not more of them than fit on a screen.
 struct Lines {
     /// The beginning of a line whose end has not come yet.
     held: String,
@@ -266,7 +266,7 @@ impl Indented<'_> {
         let rest = rest.to_owned();
         lines.held = rest;
         // The output may have no line feed at all, and be larger than memory.
-        if lines.held.len() > MAX_HELD {
+        if lines.held.len() > MAX_HELD_BYTES {
             complete.push_str(&std::mem::take(&mut lines.held));
         }
         self.give(&complete);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use taut_driver::{
-    Backend, RunResult, TakenFrom,
+    Backend, ResultSource, RunResult,
     event::{Call, Event, Failed, Finished, Sink},
 };
 use taut_value::{EntityName, Id, JsonMode, JsonWriter, Value};
@@ -195,7 +195,7 @@ impl Action {
 impl Action {
     /// Whether the result came from a remote cache.
     fn is_from_remote(&self) -> bool {
-        self.cached && self.ran.run_as.is_none() && self.ran.taken_from == TakenFrom::RemoteCache
+        self.cached && self.ran.run_as.is_none() && self.ran.taken_from == ResultSource::RemoteCache
     }
 
     /// Whether something had to come from servers for it.

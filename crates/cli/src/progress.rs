@@ -482,7 +482,7 @@ mod tests {
         then(&|| remote("a", Step::Running));
         then(&|| remote("a", Step::Queued));
         then(&|| finish(&progress, "b", false));
-        // One that never ran, and one that has no entry any more.
+        // One that never ran, and one whose entry is gone.
         then(&|| finish(&progress, "c", true));
         then(&|| start(&progress, "b"));
         then(&|| remote("a", Step::Running));

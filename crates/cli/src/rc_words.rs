@@ -1,4 +1,4 @@
-//! The rc file of just-mr under the name `taut`: what it says becomes options in front of those of the call.
+//! The rc file of just-mr under the name `taut`: its settings become options in front of those of the call.
 //!
 //! So it has the meaning that it has for just-mr, which passes the same options to the build tool, and the words of a
 //! call win. Where descriptions, archives and checkouts are is read by the set-up itself (`repositories/workspace.rs`).
@@ -81,7 +81,7 @@ impl Options {
         found.is_some_and(|argument| !is_refused(&self.subcommand, argument.get_id().as_str()))
     }
 
-    /// The words for what an rc file says, as far as the subcommand has the options.
+    /// The words for the settings of an rc file, as far as the subcommand has the options.
     fn words(&self, rc: &Rc, cache: &RemoteCacheRc, with_server: bool) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         let mut add = |option: &str, value: Option<OsString>| {

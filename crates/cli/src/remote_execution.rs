@@ -23,7 +23,7 @@ use crate::{
 pub(crate) const JOBS: usize = 256;
 
 /// How long look-ups may be slow in all: no limit, since there is no other way to a result.
-const MAX_SLOW: Duration = Duration::from_secs(u32::MAX as u64);
+const MAX_SLOW_TIME: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// How long a server that was there is waited for, since there is no other way to a result.
 // Long enough for a service to be restarted, and short enough not to look like a hang.
@@ -163,7 +163,7 @@ pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<Name
     let tls = if address.is_encrypted(has_files) { Some(tls(stores)?) } else { None };
     // An explicit number of attempts is the limit.
     let restart = if stores.server.max_attempts.is_none() { RESTART } else { Duration::ZERO };
-    let patience = Patience { max_slow: MAX_SLOW, restart, ..patience(stores) };
+    let patience = Patience { max_slow: MAX_SLOW_TIME, restart, ..patience(stores) };
     let instance = stores.server.remote_instance_name.clone().unwrap_or_default();
     let (name, naming) = (address.to_string(), hash_function(stores));
     let client = Arc::new(Client::new(Setup { address, instance, tls, naming, executes, patience }));

@@ -176,7 +176,7 @@ pub fn heads_of_output(command: &str, stdout: bool, stderr: bool) -> (String, St
     }
 }
 
-/// That an action failed, and the targets that define it; `command` is as [`in_environment`] has it.
+/// The message that an action failed, with the targets that define it; `command` is as [`in_environment`] has it.
 pub fn failed_command(command: &str, origins: &[String]) -> String {
     format!("Failed to execute command {command}{}", requested_by(origins))
 }

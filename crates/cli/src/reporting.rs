@@ -41,7 +41,7 @@ impl Sink for Reporting {
 }
 
 impl Reporting {
-    /// Of one round of `watch`.
+    /// The reporting of one round of `watch`.
     pub(crate) fn of_round(uses_state: bool) -> Reporting {
         Reporting {
             command: "watch",
@@ -108,12 +108,12 @@ pub(crate) fn reported(
     uses_state: bool,
     profile: Option<Arc<Profile>>,
     log: &Log,
-    go: impl FnOnce(&Reporting) -> Result<Exit, Exit>,
+    run_command: impl FnOnce(&Reporting) -> Result<Exit, Exit>,
 ) -> Exit {
     let (log_of_events, roots) = Default::default();
     let reporting = Reporting { command, uses_state, log: log_of_events, profile, roots };
     // Both arms are exit codes: errors were reported where they occurred.
-    let exit = go(&reporting).unwrap_or_else(|exit| exit);
+    let exit = run_command(&reporting).unwrap_or_else(|exit| exit);
     reporting.finish(exit.status(), log);
     match reporting.profile.map(|profile| profile.write(exit, log)) {
         Some(Err(failed)) if exit == Exit::Success => failed,

@@ -28,7 +28,7 @@ pub(crate) use workspace::{Workspace, configured, files};
 
 use crate::set_up_server::SetUpServer;
 
-/// What the options of a call and rc files say of a set-up.
+/// The settings of a set-up, from the options of a call and rc files.
 pub(crate) struct Context {
     pub(crate) locations: Locations,
     pub(crate) distdirs: Vec<PathBuf>,

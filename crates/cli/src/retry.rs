@@ -16,7 +16,8 @@ pub(crate) fn lost_objects(server: Option<&str>) -> String {
     }
 }
 
-/// The warnings of [`lost_objects`] that a build has shown, by server: one that loses much loses it in several tries.
+/// The warnings of [`lost_objects`] that a build has shown, by server. Losses may be found in several attempts; each
+/// server gets one warning.
 #[derive(Default)]
 pub(crate) struct ShownLosses(Mutex<HashSet<Option<String>>>);
 

@@ -14,7 +14,7 @@ pub(crate) struct RootOptions<'o> {
 }
 
 impl<'o> RootOptions<'o> {
-    /// Those of a call that builds.
+    /// The options of a call that builds.
     pub(crate) fn of_build(name: Name, o: &'o options::Build) -> RootOptions<'o> {
         let options::Build { common, stores, analysis, execution, .. } = o;
         RootOptions { name, common, stores, analysis, execution }

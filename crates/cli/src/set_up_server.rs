@@ -1,4 +1,4 @@
-//! The server that executes actions, as set-ups see it: a place where contents may be, and where copies can be kept.
+//! The server that executes actions, as set-ups use it: they may find contents there, and keep copies there.
 
 use std::{fmt, path::PathBuf, sync::OnceLock};
 
@@ -56,7 +56,7 @@ impl Server for SetUpServer {
             return Ok(false);
         }
         let store = &self.stores()?.of_server;
-        // That it is there is found out by asking for it; nothing of this is written down.
+        // Only the question shows whether it is there; the answer is not recorded.
         store.note_at_server(0, false, [*object]);
         match store.bring(&[*object]) {
             Ok(()) => Ok(true),

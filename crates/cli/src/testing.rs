@@ -41,11 +41,11 @@ pub(crate) fn run(name: Name, o: &options::Test, log: &Arc<Log>) -> Exit {
     let profile = Profile::from_options("test", &o.build.analysis, &o.build.execution, &o.build.stores, log);
     reported("test", !o.build.analysis.no_trace, profile, log, |reporting| {
         let product = Some(Product { name: "the tests", is_partial: false });
-        go(o, BuildCall { name, o: &o.build, log, reporting, product })
+        run_command(o, BuildCall { name, o: &o.build, log, reporting, product })
     })
 }
 
-fn go(o: &options::Test, call: BuildCall<'_>) -> Result<Exit, Exit> {
+fn run_command(o: &options::Test, call: BuildCall<'_>) -> Result<Exit, Exit> {
     let log = call.log;
     request::check(&o.build.common, &o.build.stores, &o.build.execution, log)?;
     check_numbers(o, log)?;
@@ -185,7 +185,7 @@ impl TestClient for Running<'_> {
         // Before the summary, which is the last line.
         self.display = None;
         let log = self.log().clone();
-        // A report about tests of which some did not run to their end would be taken for a complete one.
+        // A report without the tests that did not end would be taken for a complete one.
         self.open.interruption.check()?;
         if let Some(path) = &self.o.junit {
             let text = junit::text(&reports, &self.lines, &self.open.store);

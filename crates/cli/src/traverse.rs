@@ -38,10 +38,10 @@ use crate::{
 
 /// Runs `traverse`.
 pub(crate) fn run(name: Name, o: &Traverse, log: &Arc<Log>) -> Exit {
-    reported("traverse", false, None, log, |reporting| go(name, o, log, reporting))
+    reported("traverse", false, None, log, |reporting| run_command(name, o, log, reporting))
 }
 
-fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
+fn run_command(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);

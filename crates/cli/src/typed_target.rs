@@ -127,7 +127,7 @@ fn place(request: &Request, target: &NamedTarget) -> String {
     }
 }
 
-/// A name that is neither that of a target nor that of a file.
+/// A name of neither a target nor a file.
 fn no_source(mut problem: Diagnostic, request: &Request, target: &NamedTarget) -> Diagnostic {
     let (module, name) = (target.module.as_str(), target.name.as_str());
     problem.message = format!("No target or file {} in {}", quoted(name), place(request, target));
@@ -148,7 +148,7 @@ fn no_source(mut problem: Diagnostic, request: &Request, target: &NamedTarget) -
     let path = normal_path(&join(module, name));
     let shown_module = for_shell(module);
     let names_directory = name.ends_with('/');
-    // In the order of what was probably meant, of which only the first is shown.
+    // Ordered by likelihood; only the first is shown.
     if let Some(targets) = of_module(request, &path).filter(|_| names_directory) {
         problem.help = vec![targets];
         problem.notes.clear();

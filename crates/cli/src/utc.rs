@@ -7,7 +7,7 @@ pub(crate) struct Utc {
     year: u64,
     month: u64,
     day: u64,
-    /// Of the day.
+    /// The seconds of the day.
     seconds: u64,
 }
 

@@ -1,8 +1,8 @@
 //! What `version` prints.
 //!
-//! Under its own name taut prints its own version. Scripts that call it `just` compare the number with
-//! what they need of that tool, so there it is the version whose command line taut takes, and the
-//! suffix names taut.
+//! Under its own name taut prints its own version. Scripts that call `just` compare the number with the version that
+//! they need. So under that name it is the version of justbuild whose command line taut accepts, and the suffix names
+//! taut.
 
 use crate::tool_name::Name;
 

@@ -19,7 +19,7 @@ use std::{
 use taut_digest::ObjectInfo;
 use taut_driver::{
     Added, Analysed, BuildFailure, DefinedAt, EntryProblem, NoAction, Origins, RepoConfig, Request, Results,
-    Retry, Sink, cas::WayEnd, event::Origin, graph::ActionGraph,
+    Retry, Sink, cas::PathEnd, event::Origin, graph::ActionGraph,
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, EntityName, Id, Str, Value};
@@ -92,7 +92,7 @@ pub(crate) trait Voice:
         words.into()
     }
 
-    /// That words of the command line name no action.
+    /// The error that words of the command line name no action.
     fn no_action(&self, why: &NoAction) -> String {
         why.to_string()
     }
@@ -135,7 +135,7 @@ pub(crate) trait Voice:
 
     /// A request for the content at a path within an artifact that has only the beginning of it: the content of the
     /// last object on the way is printed.
-    fn artifact_ends(&self, wanted: &str, artifact: &str, end: &WayEnd, log: &Log);
+    fn artifact_ends(&self, wanted: &str, artifact: &str, end: &PathEnd, log: &Log);
 
     /// An action with another result when it was run again.
     fn flaky(&self, flaky: &Flaky<'_>, log: &Log);
@@ -201,7 +201,7 @@ pub(crate) struct BuildContext {
 }
 
 impl BuildContext {
-    /// Of a call with these options that builds in `store`. `again`: what runs one of its actions alone.
+    /// The context of a call with these options that builds in `store`. `again`: what runs one of its actions alone.
     pub(crate) fn of_call(
         of: &RootOptions<'_>,
         results: &options::Results,

@@ -168,7 +168,7 @@ struct WatchState {
 impl WatchState {
     /// The changed paths that a message names: without the temporary files of editors, which no longer exist and were
     /// not read. If all are of this kind, all of them.
-    fn of_interest(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
+    fn relevant_paths(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
         let is_of_interest =
             |path: &&PathBuf| self.leaves.is_file(path) || taut_sys::Named::lstat(path).is_ok();
         let named: Vec<PathBuf> = paths.iter().filter(is_of_interest).cloned().collect();
@@ -250,7 +250,7 @@ impl Watcher<'_> {
                     self.log.say(Level::Warn, "Cached build state is damaged, and not used any more.");
                 }
                 Err(SessionEnd::Collected(paths)) => {
-                    self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(&paths)));
+                    self.log.say(Level::Info, what_changed(&self.here, &state.relevant_paths(&paths)));
                     let text = "Garbage was collected in the build root meanwhile; checking everything.";
                     self.log.say(Level::Info, text);
                 }
@@ -359,7 +359,8 @@ impl Watcher<'_> {
             state.session.close_directories();
             // Without its lock, a `gc` need not wait for this process, which may run for days.
             state.store.pause().map_err(|error| self.lost(&error))?;
-            // Nor need a `gc-repo`. The request is read before the next round, and with it the roots are set up.
+            // A `gc-repo` need not wait either. The request is read before the next round, and with it the roots are
+            // set up.
             repositories::release();
             let mut change = self.change(state, interruption)?;
             if change.may_move_roots {

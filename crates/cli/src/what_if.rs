@@ -35,10 +35,10 @@ use crate::{
 /// Runs `what-if`.
 pub(crate) fn run(name: Name, o: &WhatIf, log: &Arc<Log>) -> Exit {
     let uses_state = !o.question.analysis.no_trace;
-    reported("what-if", uses_state, None, log, |reporting| go(name, o, log, reporting))
+    reported("what-if", uses_state, None, log, |reporting| run_command(name, o, log, reporting))
 }
 
-fn go(
+fn run_command(
     name: Name,
     WhatIf { question: o, of }: &WhatIf,
     log: &Arc<Log>,
@@ -133,7 +133,7 @@ impl EarlierCalls {
         EarlierCalls { traces, outcomes, exports: ExportCache::none(), built: Vec::new() }
     }
 
-    /// Those of a store. `is_about_last`: whether the question is about what was built last.
+    /// The earlier calls in a store. `is_about_last`: whether the question is about the last build.
     fn of(
         o: &Question,
         store: &Store,
@@ -180,7 +180,7 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
     words.ok_or_else(wrong)
 }
 
-/// That a path leads to nothing, with the one beside it that was probably meant, as the word has it.
+/// The warning that a path does not exist, with a similar path beside it, in the form of the word.
 fn if_absent(word: &str, path: &Path) -> String {
     if Named::stat(path).is_ok() {
         return String::new();

@@ -1,10 +1,10 @@
 //! Cases as data: a project and calls of the tool in it, with what they answer.
 //!
-//! Every JSON file in `cases/` is one case: `files` (path to content; a content that is a list is an executable file of
-//! these lines), `links` (path to where it leads) and `calls`, each with `words` (the subcommand first), and what is
-//! expected: `exit`, `stdout` (the whole of it, if given), `stderr` (lines that must be there, without their
-//! indentation), `says` (phrases that must occur there), `messages` (all of it, where `$W` is the workspace). `$OUT` is
-//! a directory beside the workspace, the build root is given by the runner, and so is `--plain-log`.
+//! Every JSON file in `cases/` is one case: `files` (path to content; a list of lines is an executable file), `links`
+//! (path to target) and `calls`. Each call has `words` (the subcommand first) and what is expected: `exit`, `stdout`
+//! (all of it, if given), `stderr` (required lines, without their indentation), `says` (required phrases), `messages`
+//! (all of them, with `$W` for the workspace). `$OUT` is a directory beside the workspace, the build root is given by
+//! the runner, and so is `--plain-log`.
 //!
 //! The expected values are the reference's (just 1.6.5). `TAUT_CASES_TOOL=/path/to/just cargo test -p
 //! taut --test cases` shows that they still are.

@@ -551,7 +551,7 @@ fn only_what_read_a_header_is_compiled_again() {
     assert_eq!(after(&workspace), is(0, "2 1"));
     workspace.file("c$#.h", "#define C 10\n");
     assert_eq!(after(&workspace), is(2, "2 11"));
-    // A header that shadows another one, one that comes into being, one that goes. Names are seen by both sources.
+    // A header shadows another one, appears, or is removed. Names are seen by both sources.
     workspace.file("early/v.h", "#define V 5\n");
     assert_eq!(after(&workspace), is(3, "2 15"));
     workspace.file("may be.h", "#define MAY 100\n");

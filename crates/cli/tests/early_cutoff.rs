@@ -1,4 +1,4 @@
-//! Early cutoff: which targets are analysed and which actions run after an edit, and which are not.
+//! Early cutoff: which targets are analysed and which actions run after an edit.
 //!
 //! Every call is a `build`. The counts are those of `explain` for the last build with work to do, if there was one
 //! since the call before.

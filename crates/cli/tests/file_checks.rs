@@ -162,8 +162,8 @@ impl Project {
         succeeds(self.command_about(targets, directory, &[]), targets)
     }
 
-    /// Asserts that each source was checked, and that each path was checked once and not opened, except those in
-    /// `read`, which changed or have targets that are analysed again.
+    /// Asserts that each source was checked, each path once, and that only paths in `read` were opened: those changed,
+    /// or their targets are analysed again.
     #[track_caller]
     fn assert_checked_once_except(&self, read: &[&str]) {
         let checks = self.checks();

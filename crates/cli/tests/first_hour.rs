@@ -1,5 +1,5 @@
-//! What stood in the way of a new user, each as a test: a value that was too large to be kept, a failed call that made
-//! `explain` forget, a relative home directory, failures that a script passed over, directories of actions in objects.
+//! Obstacles for a new user, each as a test: a value too large to be kept, a failed call after which `explain` had
+//! nothing to show, a relative home directory, failures that a script ignored, directories of actions in objects.
 //!
 //! Suggestions, outputs that are not files, dependencies that contribute nothing and a graph written to `-` are in
 //! `diagnostics/first_hour.md`; `-v` and `gc` are in `messages/build.md` and `messages/gc.md`.

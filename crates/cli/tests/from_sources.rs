@@ -315,8 +315,8 @@ fn what_a_link_that_leads_outwards_makes_unreadable_is_not_in_default() {
     assert!(!written.contains("taut install"), "{written}");
 }
 
-/// A library that pkg-config finds here, of those whose headers are known, with one of its headers; and one that it
-/// does not find.
+/// Of the libraries with known headers: one that pkg-config finds here, with one of its headers, and one that it does
+/// not find.
 fn packages() -> [Option<(&'static str, &'static str)>; 2] {
     const KNOWN: [(&str, &str); 10] = [
         ("zlib", "zlib.h"),

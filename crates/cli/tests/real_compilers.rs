@@ -1,6 +1,6 @@
-//! Projects that real compilers compile, edited at random: after each edit the result is that of a build from nothing,
-//! also where a compiler reads what it does not name, or names it in an odd way. And a tree with deep headers, where an
-//! edit never runs more actions than ninja would with the dependency files that the compiler writes.
+//! Projects for real compilers, edited at random: after each edit the result is that of a build from nothing. Some
+//! compilers read files that they do not report, or report them in an unusual form. And a tree with deep headers, where
+//! an edit never runs more actions than ninja would with the dependency files that the compiler writes.
 //!
 //! Headers that shadow others, that come and go, and `__has_include` are in `depfile.rs`.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]

@@ -61,8 +61,8 @@ fn only_what_can_see_an_edit_is_compiled_again() {
     workspace.file("words.h", "#define WORD \"good day from \"\n");
     assert_eq!(ran(install(&workspace, "hello", &[])), 4);
     assert_eq!(output(&workspace, "hello"), "good day from greet.c\n");
-    // Another configuration: all sources, the archive, the program. Then a public header, in which nothing that counts
-    // has changed: the two sources that include it. The objects are the same.
+    // Another configuration: all sources, the archive, the program. Then a public header: the two sources that include
+    // it are compiled, though nothing that counts has changed. The objects are the same.
     workspace.file("greet.h", "const char * greet(void);\n");
     assert_eq!(ran(install(&workspace, "hello", &["-D", r#"{"BUILD_TYPE": "release"}"#])), 5);
     workspace.file("greet.h", "const char *greet (void);\n");

@@ -280,7 +280,7 @@ fn builtin_rules_fields_and_keys_are_those_that_analysis_knows() {
 
 #[test]
 fn types_and_keys_of_repositories_are_those_that_the_set_up_knows() {
-    use taut_setup::{ENTRY, PRAGMA, SOURCES, TOP};
+    use taut_setup::{DESCRIPTION_FIELDS, ENTRY, PRAGMA, SOURCES};
 
     let schemas = Schemas::read();
     let keys = |object: Node<'_>| -> Vec<String> {
@@ -288,7 +288,7 @@ fn types_and_keys_of_repositories_are_those_that_the_set_up_knows() {
     };
     let known = |fields: taut_setup::Fields| words(&fields.iter().map(|(key, _)| *key).collect::<Vec<_>>());
     let description = schemas.0["repos.schema.json"].root();
-    assert_eq!(keys(description), known(TOP));
+    assert_eq!(keys(description), known(DESCRIPTION_FIELDS));
     let all = description.get("properties").and_then(|of| of.get("repositories")).expect("repositories");
     let entry = all.get("additionalProperties").expect("entries");
     assert_eq!(keys(entry), known(ENTRY));

@@ -26,7 +26,7 @@ use crate::{Analysed, EntryProblem, Exports, Session};
 pub struct Added {
     /// How many results of export targets were to be added.
     pub targets: usize,
-    /// Those that could not be, and why.
+    /// The targets that could not be added, and why.
     pub problems: Vec<EntryProblem>,
 }
 
@@ -54,7 +54,7 @@ impl Session {
         self.exports.take_problems()
     }
 
-    /// Removes the entries of export targets of which objects are lost, so that these are analysed and built again.
+    /// Removes the entries of export targets with lost objects, so that these targets are analysed and built again.
     /// Returns whether there was any.
     pub(crate) fn remove_incomplete_entries(&self, exports: &Exports) -> bool {
         self.exports.remove_incomplete(cached_keys(exports))

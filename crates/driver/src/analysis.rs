@@ -1,4 +1,4 @@
-//! Analysis of a request as a task: what the targets offer together, and how much there is below them.
+//! Analysis of a request as a task: what the targets offer union_of_targets, and how much there is below them.
 //!
 //! Its traces are deep: while all directories and target files are unchanged it is replayed, and no target is looked
 //! at, however many there are. After a change, the targets that it invalidates are analysed, and the counts are
@@ -20,7 +20,7 @@ use crate::{
     full_analysis::{Analysis, analyse_all},
     reached::{Order, ReachedTarget},
     request_key::RequestKey,
-    targets::together,
+    targets::union_of_targets,
 };
 
 /// How much there is.
@@ -165,7 +165,7 @@ impl Rule for AnalysisRule {
             // The first failure only; `analyse_request` collects those of the other targets.
             reached.push(ReachedTarget { target: target.clone(), analysed: answer? });
         }
-        let whole = together(&reached);
+        let whole = union_of_targets(&reached);
         let roots: Vec<_> = targets.into_iter().map(|target| cx.task::<TargetRule>(target)).collect();
         // One walk for both kinds of contents and the count: it is over all tasks below.
         let below =

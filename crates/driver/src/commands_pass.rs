@@ -71,7 +71,7 @@ impl Session {
     }
 }
 
-/// What there is of all that is wanted.
+/// The wanted artifacts that exist.
 fn possible(
     session: &Session,
     mut wanted: WantedArtifacts,

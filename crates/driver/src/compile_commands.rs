@@ -1,10 +1,10 @@
 //! The compilation database of a request: every action that compiles C or C++, with the paths of the workspace.
 //!
 //! An action compiles in a directory of its own, in which headers lie where its rule put them. An editor needs the
-//! files that people edit. So directories of includes are replaced by the directories of the sources that are staged
-//! there, where a source keeps the end of its path; and by one directory, a *view*, with all that lies elsewhere:
-//! generated files, and sources under other names, as links. A view is named by the definitions of what is in it, so
-//! its path stays the same when a generator makes something else.
+//! files that people edit. So a directory of includes is replaced by the directories of the sources that are staged in
+//! it, if these keep the end of their path. Everything else (generated files, and sources under other names) is linked
+//! from one more directory, a *view*. A view is named by the definitions of its contents, so its path stays the same
+//! when the output of a generator changes.
 //!
 //! Rules are not asked: `compile_commands/compiler.rs` finds what the command of an action compiles, and
 //! `compile_commands/shell.rs` reads scripts for it. An action that may compile and cannot be read is named in the
@@ -236,7 +236,8 @@ fn is_match(pattern: &str, path: &str) -> bool {
 }
 
 impl Mapped<'_> {
-    /// Sources and headers that the action makes itself, and then compiles, lie where those lie that others make.
+    /// Sources and headers that the action makes itself, and then compiles, are at the same places as those of other
+    /// actions.
     fn add_own_outputs(&mut self) {
         for path in self.action.outs.iter().filter(|path| is_source(path) || is_header(path)) {
             let output = Artifact::Action { id: self.action.id(), path: path.clone() };

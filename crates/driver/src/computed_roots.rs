@@ -130,7 +130,7 @@ impl Work {
             RootContent::Structure => format!("Failed to get referenced repository for {}", unresolved.root),
             RootContent::Artifacts { .. } => {
                 let text = format!("Cannot determine root or JSON file name for repository {repository}.");
-                RootFailure::see(&self.computer.targets.log_of(&text))
+                RootFailure::see_log(&self.computer.targets.log_of(&text))
             }
         };
         let problem = Diagnostic::error(format!("There is no repository {}", quoted(repository)));

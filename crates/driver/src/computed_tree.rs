@@ -153,7 +153,7 @@ fn compute(work: &Work, key: &TreeKey) -> Result<Hash, RootFailure> {
         NotBuilt::Failed { log } => {
             let target = named_as_typed(request.targets.first());
             let problem = Diagnostic::error(format!("{target} cannot be built, so there is no root"));
-            RootFailure::of(problem.reference(RootFailure::see(&log)))
+            RootFailure::of(problem.reference(RootFailure::see_log(&log)))
         }
     })?;
     // Only imports exclude each other; builds of targets run at the same time.

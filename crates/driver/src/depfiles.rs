@@ -25,7 +25,7 @@ struct BuildDepfiles {
     engine: Engine,
     build: Arc<Build>,
     request: RequestKey,
-    /// Those that targets mention; `None` if it is not known which runs of the targets are good.
+    /// The depfiles that targets mention; `None` if it is not known which runs of the targets are good.
     // Set by the first action that asks: the walk takes time, and a build from the action cache needs none.
     found: OnceLock<Option<HashSet<Hash>>>,
 }

@@ -79,8 +79,8 @@ impl Description {
 pub(crate) struct StoredDescriptions {
     /// Of each target, in order, up to one with an error.
     pub(crate) descriptions: Vec<Description>,
-    /// What is wrong with the files that define it, or that it is not defined; files are named apart from where the
-    /// roots lie.
+    /// Errors in the files that define it, or the error that it is not defined. Files are named without the location of
+    /// the root.
     pub(crate) problems: Diagnostics,
 }
 

@@ -139,7 +139,7 @@ impl<'e> Call<'e> {
 /// A root that was computed in this call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewRoot {
-    /// Which root of which repository it is, first of all.
+    /// The first reference to it: root and repository.
     pub what: String,
     /// What it is computed from, as messages name it.
     pub from: String,

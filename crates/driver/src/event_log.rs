@@ -4,9 +4,9 @@
 //! `schemas/events.schema.json` specifies them.
 //!
 //! Lines are collected in memory and written together: when the first process starts, when there are many, and once a
-//! second while processes run, by a thread that begins with the first of them. So a call that is killed leaves a log
-//! that has what ran, and a call that does nothing makes one file with one write. Names of files have what is needed to
-//! limit their number (`directory.rs`), so no log is read for that.
+//! second while processes run, by a thread that begins with the first of them. So a killed call leaves a log of what
+//! ran, and a call that does nothing makes one file with one write. Names of files have what is needed to limit their
+//! number (`directory.rs`), so no log is read for that.
 //!
 //! Rejected: to write no log for null builds. That a call found everything up to date is what one looks for when
 //! something should have been built and was not.
@@ -471,7 +471,7 @@ impl LogState {
             {
                 self.warning.log_not_written(error);
             }
-            // After the new name, by which it is known which logs are worth more.
+            // After the renaming: the name decides which logs are kept longer.
             directory.drop_old(self.written);
         }
         (self.buffer, self.store) = Default::default();

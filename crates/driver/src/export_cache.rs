@@ -82,7 +82,7 @@ impl ExportCache {
         ExportCache(None)
     }
 
-    /// That of a store, for actions with these properties, executed there.
+    /// The cache of a store, for actions with these properties that are executed there.
     pub fn of(store: &Store, properties: &[(String, String)], at: &Backend) -> ExportCache {
         let cache = taut_store::TargetCache::new(store, backend_description(properties, at), references);
         ExportCache(Some(Arc::new(Stored { cache, problems: Mutex::default() })))
@@ -140,7 +140,7 @@ impl ExportCache {
         }
     }
 
-    /// Removes those of some entries of which objects are lost. Returns whether there was any.
+    /// Removes the entries with lost objects. Returns whether there was one.
     pub(crate) fn remove_incomplete(&self, keys: impl IntoIterator<Item = CacheKey>) -> bool {
         let Some(stored) = &self.0 else { return false };
         // What cannot be removed is looked up again, and the build fails with the reason.

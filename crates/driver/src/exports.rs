@@ -23,7 +23,7 @@ pub struct Exports {
 }
 
 impl Exports {
-    /// Of these targets, in the order of their names.
+    /// The exports of these targets, in the order of the targets' names.
     pub(crate) fn of(all: impl IntoIterator<Item = (ConfiguredTarget, Export)>) -> Exports {
         let in_order = all.into_iter().map(|(target, export)| (Order::of(&target), (target, export)));
         let in_order: BTreeMap<Order, (ConfiguredTarget, Export)> = in_order.collect();

@@ -17,7 +17,7 @@ use taut_value::{ActionDescription, Artifact, Id, Map, MapBuilder, Str, TargetRe
 use crate::analysis_setup::{analyse_targets, diagnostics};
 use crate::exports::exported;
 use crate::reached::{Order, ReachedTarget};
-use crate::targets::together;
+use crate::targets::union_of_targets;
 use crate::{Exports, Request, WantedArtifacts};
 
 /// The export targets among some targets.
@@ -40,7 +40,7 @@ pub struct Analysis {
 }
 
 /// All configured targets below those of a request, with what they define. Unlike [`Analysis`] it says nothing of what
-/// the requested targets are together, so these may have different artifacts at one path.
+/// the requested targets are union_of_targets, so these may have different artifacts at one path.
 pub struct Closure {
     /// The requested targets, in their configuration.
     pub requested: Vec<ReachedTarget>,
@@ -133,7 +133,7 @@ impl Closure {
 
 pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
     let Closure { requested, reached, definitions } = Closure::of(build, request)?;
-    let analysed = together(&requested);
+    let analysed = union_of_targets(&requested);
     let requested = requested.into_iter().map(ReachedTarget::without_nulls).collect();
     Ok(Analysis { requested, analysed, reached, definitions })
 }

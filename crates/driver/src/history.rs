@@ -1,8 +1,8 @@
 //! Why tasks were executed: as events of the build, and as explanations that a later process gives.
 //!
-//! The engine logs each executed task with the first read that differed. `report.rs` turns that into events, which the
-//! event log records; a later process reads them ([`record`]), and follows them from an action down to the file that
-//! was changed ([`mod@explain`]).
+//! The engine logs each executed task with the first read that differed. `report.rs` turns that into events, and the
+//! event log records these. A later process reads them ([`record`]), and follows them from an action down to the
+//! changed file ([`mod@explain`]).
 
 mod explain;
 mod record;

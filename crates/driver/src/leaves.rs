@@ -161,7 +161,7 @@ impl Leaves {
         std::mem::take(&mut self.new_files)
     }
 
-    /// The files that are links, whose way matters as that of a root does.
+    /// The files that are links. As for a root, a change anywhere on the path to the target counts.
     pub fn links(&self) -> impl Iterator<Item = &Path> {
         self.links.iter().map(PathBuf::as_path)
     }

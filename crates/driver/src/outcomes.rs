@@ -21,8 +21,8 @@ impl Outcomes {
         Outcomes(None)
     }
 
-    /// Those in a store. `properties`: what actions require of the platform, by which results of export targets are
-    /// found.
+    /// The outcomes in a store. `properties`: what actions require of the platform, by which results of export targets
+    /// are found.
     pub fn of(
         store: &Store,
         repositories: &RepoConfig,
@@ -55,7 +55,7 @@ impl Outcomes {
         session.execution.counting_inputs(action, depfile, objects).ok()?
     }
 
-    /// Whether an action has one, all of which is in the store.
+    /// Whether an action has an outcome that is completely in the store.
     pub(crate) fn has(&self, id: &Id, action: &ActionDescription, depfile: Option<&Str>) -> bool {
         let Some(session) = &self.0 else { return false };
         // The latest run counts: a failure, though allowed, has no value.

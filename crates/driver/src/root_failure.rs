@@ -61,7 +61,7 @@ impl RootFailure {
     }
 
     /// The reference's text about a failed build whose messages are elsewhere.
-    pub(crate) fn see(log: &str) -> String {
+    pub(crate) fn see_log(log: &str) -> String {
         format!("Build failed, see {log} for details")
     }
 
@@ -82,7 +82,7 @@ impl RootFailure {
         RootFailure::of(Diagnostic::error(message).reference(no_service(root)).help(ABSENT_HELP))
     }
 
-    /// The tree of an absent root, of which nothing is here.
+    /// The error that the tree of an absent root is not on this machine.
     pub(crate) fn tree_is_absent(root: &ComputedRoot, tree: &Hash) -> RootFailure {
         let message = format!("Tree {} of repository {} is absent", tree.to_hex(), quoted(&root.repository));
         RootFailure::of(Diagnostic::error(message).reference(no_service(root)))
@@ -205,7 +205,7 @@ impl RootsFailed {
     }
 }
 
-/// Which root needs a root first, along a shortest way from those that are wanted.
+/// The first root that needs a root, along a shortest path from the requested ones.
 struct Dependents {
     places: HashMap<ComputedRoot, Arc<UnresolvedRoot>>,
     above: HashMap<ComputedRoot, ComputedRoot>,

@@ -34,7 +34,7 @@ pub struct RoundSummary {
     pub analysed: usize,
     /// The actions that were run, failed ones included, in the order in which they began.
     pub ran: Vec<Id>,
-    /// Those of them that failed.
+    /// The failed ones among them.
     pub failed: HashSet<Id>,
     /// How many actions the action cache knew.
     pub cached: usize,
@@ -59,7 +59,7 @@ impl Session {
         let mut next = self.engine.begin();
         // Other results of these lookups are known than the round before found.
         for key in std::mem::take(&mut *self.new_entries.lock().unwrap_or_else(PoisonError::into_inner)) {
-            // Else the entry would count as absent for all rounds, as no event of the file system is about it.
+            // Otherwise the entry would count as absent in all rounds, since no event of the file system is about it.
             next = next.changed::<CacheEntryRule>(&key);
         }
         match again {
@@ -91,8 +91,8 @@ impl Session {
         self.ends.reset();
     }
 
-    /// Whether the present round may have looked where no round before did: it did anything but look at sources
-    /// and run actions, which look where their definitions say.
+    /// Whether this round may have looked at a path that no earlier round did. Looking at sources and running actions
+    /// does not count: their paths follow from their definitions.
     pub fn may_have_new_leaves(&self) -> bool {
         self.build.log().iter().any(|ran| {
             let key = &ran.key;

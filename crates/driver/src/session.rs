@@ -531,7 +531,7 @@ impl Session {
         self.sink.event(&Event::BuildFinished(built));
     }
 
-    /// Removes what was made for running actions, all of which have ended.
+    /// Removes what was made for running actions; all of them have ended.
     pub fn close(&self) {
         // Some callers report no end.
         self.finish_sharing();

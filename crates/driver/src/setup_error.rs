@@ -9,8 +9,8 @@ use taut_syntax::{Diagnostic, Diagnostics};
 pub struct SetupError {
     /// What is wrong, and where.
     pub problem: Box<Diagnostic>,
-    /// A text that is not in a file and that the problem is about (an option, say), with the name by which the problem
-    /// refers to it.
+    /// The text that the problem is about, if it is not in a file (an option, say), with the name that the problem has
+    /// for it.
     pub inline: Option<(Arc<str>, Arc<str>)>,
     /// More that is wrong.
     pub others: Vec<Diagnostic>,
@@ -43,7 +43,7 @@ impl SetupError {
         Diagnostic::error(message).into()
     }
 
-    /// That the call is over, for a reason that was reported.
+    /// The call is over, for a reason that was reported.
     pub fn reported() -> SetupError {
         SetupError { failure: SetupFailure::Reported, ..SetupError::new("") }
     }
@@ -79,5 +79,5 @@ impl fmt::Display for SetupError {
 
 impl std::error::Error for SetupError {}
 
-/// That the words of a call name no target is the outcome of a task, too.
+/// The error that words name no target may be the outcome of a task, too.
 impl taut_engine::Failure for SetupError {}

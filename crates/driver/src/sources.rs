@@ -17,8 +17,7 @@ pub(crate) struct RootSources {
     /// The roots that are directories, without links.
     directories: OnceLock<Vec<PathBuf>>,
     /// Paths without links: compilers read the same headers again and again.
-    // For the length of a session: a link of the system that changes meanwhile is not noticed, like the files behind
-    // it.
+    // Kept for a session: a changed link of the system is not noticed meanwhile, like changes of the system's files.
     real_paths: Mutex<HashMap<PathBuf, PathBuf>>,
 }
 

@@ -133,7 +133,7 @@ pub(crate) fn typed_name(word: &str) -> Option<TypedName> {
     Some(TypedName { repository, module, name })
 }
 
-/// That the repository is not there which a word without a colon begins with: `@foo//x`.
+/// The error about a missing repository at the beginning of a word without a colon: `@foo//x`.
 pub(crate) fn unknown_repository(word: &str, repositories: &RepoConfig) -> Option<SetupError> {
     let (repository, name) = word.strip_prefix('@')?.split_once("//")?;
     let repository = Some(unquoted(repository)?);

@@ -89,7 +89,7 @@ pub fn joined(texts: impl IntoIterator<Item = String>) -> String {
 /// What targets are together: one is what it is; several offer the artifacts and runfiles of each of them, and provide
 /// nothing to rules. Where two of them have different things at one path, or one has something below what another has,
 /// each of the things is at the path `//TARGET/PATH` instead ([`ambiguous`]).
-pub(crate) fn together(requested: &[ReachedTarget]) -> Arc<AnalysedTarget> {
+pub(crate) fn union_of_targets(requested: &[ReachedTarget]) -> Arc<AnalysedTarget> {
     if let [one] = requested {
         return one.analysed.clone();
     }

@@ -379,7 +379,7 @@ fn worse(one: Verdict, other: Verdict) -> Verdict {
     std::cmp::max_by_key(one, other, |verdict| weight(*verdict))
 }
 
-/// Of several runs the one counts that weighs most.
+/// Of several runs, the one with the greatest weight counts.
 fn weight(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Cached => 0,

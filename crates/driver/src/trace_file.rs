@@ -1,5 +1,5 @@
-//! The engine's access to its file of traces: by name beneath a directory that is held open, so that nothing that is
-//! renamed or linked meanwhile redirects it (docs/security.md).
+//! The engine's access to its file of traces: by name below a directory that is held open. So no rename and no link
+//! redirects it meanwhile (docs/security.md).
 //!
 //! An append is not synced, since a journal that was cut short costs only time; a replacement is, before its rename.
 

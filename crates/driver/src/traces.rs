@@ -34,7 +34,7 @@ const MAX_FILES: usize = 32;
 /// How many files of requests that roots are computed from are kept.
 const MAX_ROOT_FILES: usize = 256;
 
-/// Of how many versions of the program the files of computed roots are kept.
+/// The number of versions of the program whose files of computed roots are kept.
 const MAX_PROGRAMS: usize = 4;
 
 /// What a file of traces is of.

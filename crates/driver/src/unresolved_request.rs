@@ -1,4 +1,4 @@
-//! What a call asks for, as far as its command line and configuration say: from words to values.
+//! A request as the command line and the configuration describe it: from words to values.
 //!
 //! Everything here is answered before the engine starts. Errors of this stage are the user's set-up, not the
 //! description's; the reference ends with exit code 1 for them, so they have a type of their own.
@@ -26,7 +26,7 @@ pub struct Words {
     pub repository_config: Option<PathBuf>,
     /// Where that comes from, if it was generated.
     pub origin: Option<Origin>,
-    /// What the command line says about the main repository.
+    /// The settings of the command line for the main repository.
     pub overrides: Overrides,
     /// The file with the configuration, if one is given.
     pub config: Option<PathBuf>,
@@ -104,7 +104,7 @@ impl UnresolvedRequest {
         // By the form of words alone: which module they are in is known only when roots can be read.
         let named = named_by(&target, &Str::default(), &repositories);
         for repository in named.into_iter().map(|target| target.repository.clone()) {
-            // Those that the main repository does not reach.
+            // The roots that the main repository does not reach.
             repositories = roots.resolve(repositories, &repository)?;
         }
         let key = words_key(&repositories, &target, words.has_typed_names, cwd);
@@ -136,8 +136,8 @@ impl UnresolvedRequest {
         Request { repositories: self.repositories.clone(), targets, configuration }
     }
 
-    /// Modules that are likely to be read, as repository and path: those that words name, as far as their form shows
-    /// it, and the one that the working directory would be.
+    /// Modules that will probably be read, as repository and path: those in the words, as far as their form shows it,
+    /// and that of the working directory.
     pub(crate) fn likely_modules(&self) -> Vec<(Str, Str)> {
         let of = |target: NamedTarget| (target.repository.clone(), target.module.clone());
         match &self.targets {

@@ -1,11 +1,11 @@
 //! What at most would be done if some files changed, without changing anything.
 //!
 //! The description is analysed in memory, almost all of it by replaying kept runs. Two graphs are followed then. What
-//! the runs of analysis read is followed backwards, from the leaves that look at the files to targets. What actions
-//! consist of is followed from the source files, from the targets that were reached, and from the actions that every
-//! build runs (those that are not to be cached, and those without a kept outcome). An action whose depfile says that it
-//! did not read a file is not followed from it. That is at most what would be done: a result that comes out the same
-//! ends it sooner.
+//! the runs of analysis read is followed backwards, from the leaves that look at the files to targets. The inputs of
+//! actions are followed from three places: the source files, the targets that were reached, and the actions that every
+//! build runs (they must not be cached, or no outcome of them is kept). An action whose depfile says that it did not
+//! read a file is not followed from it. That is at most what would be done: a result that comes out the same ends it
+//! sooner.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -34,14 +34,14 @@ pub struct Impact {
     pub all_targets: usize,
     /// The actions that would run: the target that defines each, what it makes, its id.
     pub actions: Vec<(String, Vec<String>, Id)>,
-    /// Those of the actions that run whether or not the files change: no valid result of them is recorded, or they
-    /// depend on such an action.
+    /// The actions that run whether or not the files change: no valid result of them is recorded, or they depend on
+    /// such an action.
     pub in_any_case: BTreeSet<Id>,
-    /// Those that have a path among their inputs, and do not run because they did not read it.
+    /// The actions with a path among their inputs that do not run, because they did not read it.
     pub not_reading: BTreeSet<Id>,
     /// How many actions the request needs.
     pub all_actions: usize,
-    /// Those of the paths that nothing reads.
+    /// The paths that nothing reads.
     pub unread: Vec<PathBuf>,
 }
 
@@ -275,7 +275,7 @@ fn needed(graph: &ActionGraph, analysis: &Analysis) -> HashSet<Id> {
 /// What is known of actions.
 struct ActionFacts<'k> {
     graph: &'k ActionGraph,
-    /// Those that targets mention.
+    /// The definitions that targets mention.
     depfiles: HashSet<Hash>,
     outcomes: &'k Outcomes,
 }

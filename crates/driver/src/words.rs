@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The target that a call without words is about, in the nearest module that has one of this name.
-const DEFAULT: &str = "default";
+const DEFAULT_TARGET_NAME: &str = "default";
 
 /// Words that name targets, where they are read.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -256,8 +256,8 @@ impl Reader<'_> {
         if self.files.main().target_root.source.is_absent() {
             return Ok(self.in_module("").into());
         }
-        if self.files.names(&self.module).await.iter().any(|name| name.as_str() == DEFAULT) {
-            return Ok(self.in_module(DEFAULT).into());
+        if self.files.names(&self.module).await.iter().any(|name| name.as_str() == DEFAULT_TARGET_NAME) {
+            return Ok(self.in_module(DEFAULT_TARGET_NAME).into());
         }
         match self.below(BelowKey::all(&self.key.main)).await? {
             Some(all) => Ok(all),
@@ -341,7 +341,7 @@ impl Reader<'_> {
         }
         match Targets::new(all) {
             Some(all) if is_any_known => Ok(all),
-            // None of them is a target by itself: then it is one name, of a form that the error explains.
+            // No word is a target by itself, so they are one name, whose form the error explains.
             _ => self.as_reference(words).await.map(Targets::from),
         }
     }

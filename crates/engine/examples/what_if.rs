@@ -66,7 +66,7 @@ fn main() -> Result<(), Fail> {
 
     // The market moves. Assume everything is as it was, but for the price of milk.
     world.lock().expect("no panic").extend([("milk", 260), ("butter", 990)]);
-    let only_milk = WhatIf::new().but::<Price>("milk".to_owned()).but::<Dish>("pancakes".to_owned());
+    let only_milk = WhatIf::new().except::<Price>("milk".to_owned()).except::<Dish>("pancakes".to_owned());
     let options = Options { what_if: Some(only_milk), ..Options::default() };
     let question = engine.begin().scan().commit(options);
     let answers: Vec<u64> = question.all::<Dish>(dishes()).into_iter().collect::<Result<_, _>>()?;

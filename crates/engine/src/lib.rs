@@ -16,8 +16,8 @@
 #![deny(missing_docs)]
 
 // Layers, lowest first: graph, log, schedule, persist, settle, api. A file uses only files of its own layer and lower
-// ones. Calls upwards go through a trait or a closure that the lower layer defines (`Traces`, `Works`, `Suspended`,
-// `Cancellable`, `AnyFrame`), or the upper layer adds methods to a type of a lower one.
+// ones. Calls upwards go through a trait or a closure that the lower layer defines (`Traces`, `QueueOwner`,
+// `Suspended`, `Cancellable`, `AnyFrame`), or the upper layer adds methods to a type of a lower one.
 mod api;
 mod graph;
 mod log;

@@ -163,8 +163,8 @@ impl Scene {
         };
         let mut again = next();
         if is_damaged {
-            // What it had verified by the numbers in the file, before it read the part that is wrong, is in no file any
-            // more: the next process executes that once, and the one after it finds everything.
+            // It had verified some tasks by the numbers in the file before it read the wrong part. These are in no file
+            // now: the next process executes them once, and the one after it finds everything.
             again = next();
         }
         assert!(again.is_empty(), "what was written is there, but {again:?} ran: {}", how());

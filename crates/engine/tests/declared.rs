@@ -1,6 +1,6 @@
-//! More programs on which a plausible engine gives a wrong answer, or does too much: inputs that are declared changed
-//! or given from outside where the engine knows a task in an unusual way (from the file only, stored nowhere, by a
-//! value it shares with others), and questions about what a build did.
+//! More programs on which a plausible engine gives a wrong answer, or does too much. Inputs are declared changed, or
+//! set from outside, while the engine knows a task in an unusual way: from the file only, stored nowhere, or by a
+//! shared value. Other programs ask what a build did.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::collections::BTreeSet;

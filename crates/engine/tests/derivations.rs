@@ -144,13 +144,13 @@ fn each_derivation_is_reported() {
     build.get::<Sum>(ab.clone()).unwrap();
     assert_eq!(build.derivation::<Input>(&b), Some(Derivation::Given));
 
-    let what_if = Some(WhatIf::new().but::<Twice>(ab.clone()));
+    let what_if = Some(WhatIf::new().except::<Twice>(ab.clone()));
     let build = engine.begin().commit(Options { what_if, ..one() });
     build.get::<Twice>(ab.clone()).unwrap();
     assert_eq!(build.derivation::<Sum>(&ab), Some(Derivation::Assumed));
     assert_eq!(build.replayed(), 0, "assumed, not verified");
 
-    let what_if = Some(WhatIf::new().but::<Sum>(ab.clone()));
+    let what_if = Some(WhatIf::new().except::<Sum>(ab.clone()));
     let build = engine.begin().commit(Options { what_if, ..one() });
     build.get::<Sum>(ab.clone()).unwrap();
     assert!(matches!(build.derivation::<Sum>(&ab), Some(Derivation::Replayed { .. })));

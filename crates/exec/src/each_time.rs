@@ -1,5 +1,5 @@
-//! A task that is different in every build. A task that reads it runs in each build that wants it: an action that must
-//! not be cached, and one that failed and is allowed to.
+//! A task with a new hash in every build. So a task that reads it executes in each build. Its readers are actions that
+//! must not be cached, and actions that failed and may fail.
 
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
 

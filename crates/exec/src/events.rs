@@ -14,18 +14,18 @@ use taut_value::{ActionDescription, Id};
 
 use crate::{ActionFailure, ActionOutcome, RunResult};
 
-/// What an action waits for that a server takes part in.
+/// A step of an action in which a server takes part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// What the server lacks of the inputs is sent.
+    /// The inputs that the server lacks are sent.
     Uploading,
-    /// The action is given to the server. Not all servers say more.
+    /// The action was sent to the server. Not all servers report more.
     Given,
-    /// The server says that it waits there.
+    /// The server reports that the action waits.
     Queued,
-    /// The server says that it runs.
+    /// The server reports that the action runs.
     Running,
-    /// The contents of a result are fetched that the server knows.
+    /// The contents of the result are fetched from the server.
     Downloading,
 }
 

@@ -1,8 +1,8 @@
 //! Failures of actions: how the command ended, or what the system refused before or after that.
 //!
 //! Both are one type, since both are reported alike: with the target, the command and how to run it by hand. A fault of
-//! an action's inputs is not its failure: see [`crate::ExecutionFailure`]. An error of the system is an [`ActionError`]
-//! where it happens, which does not know the action; [`crate::ActionRule`] adds that.
+//! an action's inputs is not its failure: see [`crate::ExecutionFailure`]. An error of the system begins as an
+//! [`ActionError`] without the action; [`crate::ActionRule`] adds the action.
 
 use std::{fmt, sync::Arc};
 
@@ -83,9 +83,9 @@ pub struct ActionError {
 /// What the reference reports of an action that has no result from a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AtServer {
-    /// That it was not executed.
+    /// The action was not executed.
     NotExecuted(NotExecuted),
-    /// That its outputs are missing.
+    /// The outputs are missing.
     NoOutputs,
 }
 

@@ -92,7 +92,7 @@ async fn build_parts(cx: &Cx, Parts { entries, below }: &Parts) -> Result<Inputs
     let artifacts = entries.iter().map(|(_, artifact)| ArtifactKey((**artifact).clone())).collect();
     let stages = below.iter().map(|(_, key)| key.clone()).collect();
     // Single artifacts and shared directories at the same time, since their actions are independent.
-    let (mut built, stages) = both(cx.all::<ArtifactRule>(artifacts), cx.all::<StageRule>(stages)).await;
+    let (mut built, stages) = join(cx.all::<ArtifactRule>(artifacts), cx.all::<StageRule>(stages)).await;
     built.extend(stages);
     let built = all(built)?;
     let failed = built.iter().any(|built| built.failed);
@@ -102,7 +102,7 @@ async fn build_parts(cx: &Cx, Parts { entries, below }: &Parts) -> Result<Inputs
 }
 
 /// Waits for two futures at the same time.
-async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+async fn join<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
     let (mut a, mut b) = (pin!(a), pin!(b));
     let (mut first, mut second) = (None, None);
     // A finished future must not be polled again, so each result is kept until both are there.

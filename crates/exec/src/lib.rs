@@ -63,7 +63,7 @@ pub use printed::Printed;
 pub use reads::DepfileInputs;
 pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, SentObjects, send};
 pub use run::{Executor, KnownFuture, KnownResult, RunEnd, RunRule};
-pub use run_result::{RunKey, RunResult, TakenFrom};
+pub use run_result::{ResultSource, RunKey, RunResult};
 pub use shared::{
     Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, TreeFault,
     Values, differences, nearest, nearest_executed,

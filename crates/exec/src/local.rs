@@ -192,8 +192,7 @@ impl LocalExecutor {
             ran.stdout = self.stream(stdout).map_err(collecting)?;
             ran.stderr = self.stream(stderr).map_err(collecting)?;
         }
-        // No process of the action is left, so nothing can write to its outputs any more: they become objects as they
-        // are.
+        // No process of the action is left, so nothing can write to its outputs: they become objects as they are.
         self.collect(key, stage.root(), AddMode::Move, &mut ran).map_err(collecting)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
             // A command that failed may have stopped before it wrote its outputs, so their absence is no second

@@ -6,11 +6,11 @@
 //! key. Both keys are digests of `Action` messages with a salt, and both values are `ActionResult` messages
 //! (docs/store.md, `keys`).
 //!
-//! Of inputs whose reading a depfile does not tell (`unreported`), the content is part of both keys.
+//! Some inputs are read without being in a depfile (`unreported`). Their contents are part of both keys.
 //!
-//! Which inputs the names in a depfile mean (`name_lookup`), and what was read that no compiler reports, is found where
-//! the build is, also if a server executed the action: for that, contents of inputs are read that were read there.
-//! Sources are here. Of an action that ran, the others are fetched if they are few; else it has read everything.
+//! The build finds which inputs the names in a depfile mean (`name_lookup`), and which files were read without a
+//! report, also if a server executed the action. For that it reads contents of inputs. Sources are here. Other inputs
+//! of an action that ran are fetched if they are few; otherwise the action counts as having read everything.
 
 mod keys;
 mod name_lookup;
@@ -37,7 +37,7 @@ pub(crate) use keys::{KeptReads, MAX_LISTS, list_text, parse_list, result_of_lis
 use name_lookup::{DepfileContent, NameLookup};
 use unreported::reads_by_assembler;
 
-/// Of an action that a server executed, no more is fetched to look for what no compiler reports.
+/// The most that is fetched, for an action that a server executed, to search for reads that no compiler reports.
 const MAX_FETCHED_FILES: usize = 256;
 const MAX_FETCHED_BYTES: u64 = 8 << 20;
 
@@ -198,7 +198,7 @@ impl Execution {
         Ok(wrong)
     }
 
-    /// What the depfile of a result says.
+    /// The content of a result's depfile.
     fn reported(&self, names: &DepfileInputs<'_>, ran: &RunResult) -> taut_store::Result<DepfileContent> {
         let Some(info) = ran
             .outputs

@@ -5,8 +5,8 @@
 //! the action. The outputs stay there (`result`): the store notes where they are, and fetches what is read. So a build
 //! of which nothing is read moves descriptions only.
 //!
-//! That a server has an object is checked before it is relied upon: inputs before an execution, outputs of results that
-//! were known. What turns out to be lost is lost like an object of the store: the build makes it again.
+//! The presence of an object at a server is checked before it is relied upon: inputs before an execution, outputs of
+//! results that were known. What turns out to be lost is lost like an object of the store: the build makes it again.
 //!
 //! Actions may go to several servers by their properties, or stay here; then inputs go where they are needed.
 
@@ -37,7 +37,7 @@ use taut_value::{ActionDescription, Id, Str};
 
 use crate::{
     ActionError, AtServer, Cause, DepfileInputs, Events, Executor, KnownFuture, KnownResult, LocalExecutor,
-    Missed, Phase, RunEnd, RunKey, RunResult, Step, StopSwitch, TakenFrom, Traffic,
+    Missed, Phase, ResultSource, RunEnd, RunKey, RunResult, Step, StopSwitch, Traffic,
     message::{Demands, properties},
     reads::KeptReads,
     run::with_end,
@@ -98,8 +98,7 @@ pub struct RemoteSetup {
     pub main: Option<usize>,
     /// Properties, and the server for actions that have them all; the first that fits counts.
     pub dispatch: Vec<(BTreeMap<String, String>, usize)>,
-    /// The server whose results those of actions that run again are compared with, if there is one; else those of the
-    /// place where the action is executed.
+    /// The server with the results for comparison when actions run again; `None`: those of the place of execution.
     pub compared_with: Option<Compared>,
     /// Runs what runs here.
     pub local: LocalExecutor,
@@ -140,9 +139,9 @@ struct Transfers {
     sent: AtomicU64,
 }
 
-/// What passed for one action, and how long that took.
+/// What was transferred for one action, and how long that took.
 #[derive(Default)]
-struct Moved {
+struct ActionTransfer {
     sent_objects: u64,
     sent_bytes: u64,
     fetched_bytes: u64,
@@ -219,9 +218,9 @@ pub struct SentObjects {
 /// What is wrong with the object or the server.
 pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<SentObjects, String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
-    let asker = endpoint.cas.askers().enter();
-    let (objects, mut moved) = (RemoteAction::of_objects(vec![*object]), Moved::default());
-    let sent = taut_service::wait(transfers.provide(0, &asker, &objects, &|_, _| (), &mut moved));
+    let caller = endpoint.cas.callers().enter();
+    let (objects, mut moved) = (RemoteAction::of_objects(vec![*object]), ActionTransfer::default());
+    let sent = taut_service::wait(transfers.provide(0, &caller, &objects, &|_, _| (), &mut moved));
     let sent = sent.map(|()| SentObjects { count: moved.sent_objects, bytes: moved.sent_bytes });
     sent.map_err(|fail| fail.to_string())
 }
@@ -328,7 +327,7 @@ impl RemoteExecutor {
         // What other actions have left at servers is read here.
         let inputs: Vec<_> = key.inputs.iter().map(|(_, object)| *object).collect();
         let in_staging = |error| Phase::Staging.failed_in_store(error);
-        let mut moved = Moved::default();
+        let mut moved = ActionTransfer::default();
         if let Some(server) = self.setup.store.server_of(&inputs).map_err(in_staging)? {
             self.setup.events.remote(&key.id, &key.action, &server.into(), Step::Downloading);
             let begin = Instant::now();
@@ -336,7 +335,7 @@ impl RemoteExecutor {
             moved.downloading = begin.elapsed();
         }
         let ran = self.setup.local.run(key, None, end).await?;
-        let Moved { fetched_bytes, downloading, .. } = moved;
+        let ActionTransfer { fetched_bytes, downloading, .. } = moved;
         Ok(RunResult { fetched_bytes, downloading, ..ran })
     }
 
@@ -369,7 +368,7 @@ impl RemoteExecutor {
         names: Option<&DepfileInputs<'_>>,
     ) -> Result<RunResult, Fail> {
         let endpoint = &self.setup.endpoints[number];
-        let asker = endpoint.cas.askers().enter();
+        let caller = endpoint.cas.callers().enter();
         let mut run = RemoteRun::new(
             &self.setup,
             number,
@@ -385,10 +384,10 @@ impl RemoteExecutor {
         {
             return Ok(ran);
         }
-        let (mut repeats, mut moved) = (0, Moved::default());
+        let (mut repeats, mut moved) = (0, ActionTransfer::default());
         loop {
             let report = |at: &Arc<str>, step| self.setup.events.remote(&key.id, &key.action, at, step);
-            self.transfers.provide(number, &asker, &run.described, &report, &mut moved).await?;
+            self.transfers.provide(number, &caller, &run.described, &report, &mut moved).await?;
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
             }
@@ -399,7 +398,7 @@ impl RemoteExecutor {
             let execute = Execute { action: run.executed, skips_cache };
             repeats += 1;
             let executed = endpoint.executor.execute(execute, run.reports.clone());
-            let executed = match asker.apart(executed).await {
+            let executed = match caller.without_counting(executed).await {
                 Ok(executed) => executed,
                 // Another action may have sent them meanwhile.
                 Err(Error::InputsMissing(_)) if repeats <= MAX_REPEATS => {
@@ -455,9 +454,9 @@ impl RemoteExecutor {
         match self.transfers.taken(number, key, &executed).await? {
             Some(ran) if ran.is_complete() => {
                 self.count_hit(number);
-                Ok(LookedUp::Known(Box::new(RunResult { taken_from: TakenFrom::RemoteCache, ..ran })))
+                Ok(LookedUp::Known(Box::new(RunResult { taken_from: ResultSource::RemoteCache, ..ran })))
             }
-            // A result of which something is gone, or that never was one.
+            // A result that is incomplete by now, or was never valid.
             _ => Ok(LookedUp::Unknown { missed: run.described.missed(true), skips_cache: true }),
         }
     }
@@ -468,13 +467,13 @@ impl RemoteExecutor {
         run: &RemoteRun<'_>,
         was_cached: bool,
         mut ran: RunResult,
-        moved: Moved,
+        moved: ActionTransfer,
         missed: Option<Missed>,
     ) -> RunResult {
         if was_cached && !run.key.is_fresh {
             if ran.is_success() {
                 self.count_hit(run.number);
-                return RunResult { taken_from: TakenFrom::RemoteCache, ..ran };
+                return RunResult { taken_from: ResultSource::RemoteCache, ..ran };
             }
         } else if ran.duration.is_zero() {
             ran.duration = run.begin.elapsed();
@@ -487,7 +486,7 @@ impl RemoteExecutor {
         if missed.is_some() && ran.is_success() {
             self.executed[run.number].add(&run.key.action, run.message);
         }
-        let Moved { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
+        let ActionTransfer { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
         RunResult {
             run_as: Some(run.key.id),
             action_at_server: Some(run.executed),
@@ -534,8 +533,8 @@ impl<'r> RemoteRun<'r> {
         RemoteRun { number, endpoint, key, described, message, action, executed: action, reports, begin }
     }
 
-    /// From now on the server executes the action under a name of which it keeps no result. Returns whether it did not
-    /// before.
+    /// From now on the server executes the action under a name whose result it does not keep. Returns whether it did
+    /// not before.
     fn set_uncached(&mut self, store: &Store) -> bool {
         let is_new = self.described.set_uncached(store);
         self.executed = store.name_at_servers(&self.described.action().digest, false);
@@ -620,9 +619,9 @@ impl Executor for RemoteExecutor {
         match here.is_empty() {
             true => Ok(()),
             false => {
-                let asker = endpoints[main].cas.askers().enter();
-                let (objects, mut moved) = (RemoteAction::of_objects(here), Moved::default());
-                taut_service::wait(self.transfers.provide(main, &asker, &objects, &|_, _| (), &mut moved))
+                let caller = endpoints[main].cas.callers().enter();
+                let (objects, mut moved) = (RemoteAction::of_objects(here), ActionTransfer::default());
+                taut_service::wait(self.transfers.provide(main, &caller, &objects, &|_, _| (), &mut moved))
             }
         }
     }

@@ -57,7 +57,7 @@ pub(crate) fn cached_result(
 /// The message for a result.
 ///
 /// # Errors
-/// The object of a link is lost, of which the message has the content, or the store cannot be read.
+/// The object of a link is lost (the message contains the link's target), or the store cannot be read.
 pub(crate) fn as_message(
     store: &Store,
     action: &ActionDescription,

@@ -26,8 +26,8 @@ pub struct RunKey {
     pub limit: Option<Duration>,
     /// Whether a result that is known elsewhere is of no use: the action is to run again.
     pub is_fresh: bool,
-    /// The output that says what the action reads, which may be left out; known only where the action cache has no
-    /// result.
+    /// The output with the names of the files that the action read; it may be absent. Set only if the action cache has
+    /// no result.
     pub depfile: Option<Str>,
 }
 
@@ -58,9 +58,9 @@ impl Key for RunKey {
     }
 }
 
-/// Where a result comes from that was not made in this build.
+/// The source of a result that was not made in this build.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum TakenFrom {
+pub enum ResultSource {
     /// The action cache of the build root.
     #[default]
     LocalCache,
@@ -100,7 +100,7 @@ pub struct RunResult {
     /// Whether it is the result of a run with other inputs that read the same of them.
     pub by_reads: bool,
     /// Where it comes from, if nothing had to run.
-    pub taken_from: TakenFrom,
+    pub taken_from: ResultSource,
     /// The remote cache that had it, if one did.
     pub had_by: Option<Arc<str>>,
     /// What executed it, if that was not this machine: the server, and the worker if the server says it.

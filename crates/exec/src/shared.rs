@@ -105,11 +105,11 @@ struct Shared {
     salt: Vec<u8>,
     /// Opened for the first action, since it reads a file; `None` if that failed.
     standard: OnceLock<Option<Standard>>,
-    /// Whether nothing is stored any more.
+    /// Whether storing has ended.
     // Relaxed, like the counts below: a run that misses this is queued in vain. The counts are read after
     // `Uploads::finish`, whose lock orders them.
     refuses: AtomicBool,
-    /// How many builds have ended of the process, which may use it for several.
+    /// How many builds of the process have ended: it may be used for several.
     builds: AtomicU64,
     hits: AtomicU64,
     stored: AtomicU64,
@@ -134,9 +134,9 @@ enum Problem {
     Here(String),
 }
 
-/// What is not done if something goes wrong.
+/// The step that a fault of the cache prevents.
 #[derive(Clone, Copy)]
-enum Undone {
+enum CacheStep {
     /// A result is not taken from the cache.
     LookUp,
     /// Results are not stored there.
@@ -163,7 +163,7 @@ impl Shared {
     }
 
     /// Keeps in mind why something was not answered, and so not done.
-    fn note_failure(&self, error: &Error, undone: Undone) {
+    fn note_failure(&self, error: &Error, undone: CacheStep) {
         match error {
             // The protocol does not promise that the contents of a result are kept as long as the result: an ordinary
             // miss.
@@ -176,15 +176,15 @@ impl Shared {
             // Not the cache's.
             Error::Local(why) => {
                 let what = match undone {
-                    Undone::LookUp => "a result cannot be taken from",
-                    Undone::Storing => "results cannot be stored in",
+                    CacheStep::LookUp => "a result cannot be taken from",
+                    CacheStep::Storing => "results cannot be stored in",
                 };
                 self.note(Problem::Here(format!("{what} remote cache {}: {why}", self.name)));
             }
             error => {
                 let what = match undone {
-                    Undone::LookUp => "the build goes on without it",
-                    Undone::Storing => "no more results are stored there",
+                    CacheStep::LookUp => "the build goes on without it",
+                    CacheStep::Storing => "no more results are stored there",
                 };
                 self.note(Problem::Cache(format!("{error}; {what}")));
             }

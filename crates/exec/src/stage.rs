@@ -298,8 +298,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes the stage back from an action that has ended, when no process can change it any more, and removes
-    /// everything that was not put there.
+    /// Takes the stage back from an action that has ended, when no process can change it, and removes everything that
+    /// was not put there.
     ///
     /// # Errors
     /// The action has replaced its directory, or something in it cannot be removed. That is left, and the next action

@@ -1,10 +1,10 @@
 //! Keys of directories that many actions share: by the definition of all their entries.
 //!
-//! A key contains the whole definition, so that a process that has not split the stage can build it; it begins with its
-//! id, which is enough for comparisons. Equal keys are one object in memory: a directory that was split off, or
-//! decoded, before is found by its id or by a quick hash (and then compared), so that nothing is made, hashed or kept
-//! twice. That needs the static table: [`Key::decode`] has no other argument, and thousands of recorded runs contain
-//! the same key.
+//! A key contains the whole definition, so a process that has not split the stage can build it. It begins with its id,
+//! which is enough for comparisons. Equal keys are one object in memory: a directory that was split off, or decoded,
+//! before is found by its id or by a quick hash (and then compared), so that nothing is made, hashed or kept twice.
+//! That needs the static table: [`Key::decode`] has no other argument, and thousands of recorded runs contain the same
+//! key.
 //!
 //! Rejected: names of definitions as keys, looked up like those of actions. A shared directory has no owner that would
 //! have to be analysed in the next process; a key that contains everything costs bytes once per directory, not per
@@ -224,8 +224,8 @@ type ByQuickHash<K, V> = HashMap<K, V, BuildHasherDefault<FxHasher>>;
 struct InternTable {
     ids: ByQuickHash<Id, Weak<SubStage>>,
     quick_hashes: ByQuickHash<u64, Vec<Weak<SubStage>>>,
-    /// The number of keys at which those that are no longer in use are removed; doubled with the keys that remain, so
-    /// that removal takes constant time per key on average.
+    /// The number of keys at which unused ones are removed. Afterwards it is twice the number of keys that remain, so
+    /// removal takes constant time per key on average.
     limit: usize,
 }
 
@@ -289,7 +289,7 @@ mod tests {
         let same = |other: &StageKey| Arc::ptr_eq(&other.0, &outer.0);
         assert!(same(&key(&["outer"], &[("a/b", &inner), ("c", &inner)])));
         assert!(same(&StageKey::decode(&written).unwrap()));
-        // As in another process: no key is in use any more.
+        // As in another process: no key is in use.
         drop((inner, outer));
         let read = StageKey::decode(&written).unwrap();
         assert_eq!((read.id(), bytes(&read)), (id, written));

@@ -22,9 +22,9 @@ const LIST: &str = ".system-dirs";
 const OF_PACKAGES: [&str; 7] = ["/usr", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
 
 /// Where people have sources all the same.
-const OF_PEOPLE: [&str; 3] = ["/usr/src", "/usr/local/src", "/usr/home"];
+const USER_SOURCE_DIRECTORIES: [&str; 3] = ["/usr/src", "/usr/local/src", "/usr/home"];
 
-/// What has no content that could change.
+/// Files without a content that could change.
 const DEVICES: [&str; 2] = ["/dev/null", "/dev/stdin"];
 
 /// What to do about a file that is not among these.
@@ -63,6 +63,6 @@ impl<'a> SystemDirs<'a> {
         // `starts_with` of `Path` compares whole components: `/usr2` is not below `/usr`.
         self.listed.iter().any(|directory| path.starts_with(directory))
             || DEVICES.iter().any(|device| path == Path::new(device))
-            || (is_below(&OF_PACKAGES) && !is_below(&OF_PEOPLE) && !self.sources.has(path))
+            || (is_below(&OF_PACKAGES) && !is_below(&USER_SOURCE_DIRECTORIES) && !self.sources.has(path))
     }
 }

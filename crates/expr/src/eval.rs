@@ -18,7 +18,7 @@ use taut_syntax::{Frame as Way, Location, did_you_mean, enumeration, quoted};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
 pub use self::bounds::MAX_STRING_BYTES;
-use self::{argument::Argument, errors::keys_of_no_part};
+use self::{argument::Argument, errors::unknown_part};
 use crate::{
     abbreviate::abbreviate_json,
     compile::not_literal,
@@ -191,7 +191,7 @@ impl Evaluator<'_> {
         if data.location.is_none() {
             data.location = Some(at());
             if data.is_incomplete {
-                data.help.extend(keys_of_no_part(program, node));
+                data.help.extend(unknown_part(program, node));
             }
         }
         if !data.traced {
@@ -520,7 +520,7 @@ impl Evaluator<'_> {
                             reference::shown(&f.program.literal(*item)),
                             reference::shown(&spliced)
                         );
-                        let error = self.no(f, Argument::new(",@", "$1", inner), "a list", &spliced);
+                        let error = self.wrong_kind(f, Argument::new(",@", "$1", inner), "a list", &spliced);
                         return Err(error.reference(text));
                     };
                     list.extend(spliced.iter().cloned());

@@ -97,9 +97,9 @@ pub trait Host {
         false
     }
 
-    /// Whether the language is taut's and not the reference's. In taut's an `ACTION` may have a depfile, which the
-    /// reference's ignores; and an output that no action can make is an error, where the reference fails when the
-    /// action has run.
+    /// Whether the language is taut's and not the reference's. In taut's language an `ACTION` may have a depfile; the
+    /// reference ignores it. An output that no action can make is an error; in the reference the action fails after it
+    /// has run.
     fn is_extended(&self) -> bool {
         false
     }

@@ -1,8 +1,8 @@
 //! The expression language: a pure function from expression and environment to value.
 //!
 //! An [`Expr`] is compiled once and evaluated many times. Evaluation is deterministic and total except for errors,
-//! which are values ([`EvalError`]). It does no I/O and knows no targets, rules or stores: everything else that an
-//! expression may use is provided by a [`Host`], which also determines which of the contextual constructs exist.
+//! which are values ([`EvalError`]). It does no I/O and knows no targets, rules or stores. Everything else that an
+//! expression may use comes from a [`Host`]. The host also determines the available contextual constructs.
 //!
 //! Depth is data: compiling and evaluating recurse over expressions of any depth, with stack segments on the heap.
 

@@ -184,8 +184,8 @@ impl Expr {
         matches!(self.program.nodes[self.root as usize].op, Op::Constant(_))
     }
 
-    /// The variables that it uses but that are not set there, if the name is so similar to that of a variable that is
-    /// set that the latter was probably meant. `declared`: the variables of the environment.
+    /// The unset variables that it uses, if a set variable has a similar name and was probably meant. `declared`: the
+    /// variables of the environment.
     pub fn misspelt_variables<'e>(&'e self, declared: &'e [Str]) -> Vec<MisspeltVariable> {
         let nodes = &self.program.nodes;
         let mut found: Vec<MisspeltVariable> = Vec::new();

@@ -105,8 +105,8 @@ fn elements(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|element| !element.is_empty())
 }
 
-/// A rolling hash of each prefix of the path that ends with an element, and where it ends; the last one is that of the
-/// whole path, including a trailing slash.
+/// A rolling hash of each prefix of the path that ends with an element, and the end of that prefix. The last hash
+/// covers the whole path, including a trailing slash.
 fn prefix_hashes(path: &str, out: &mut Vec<(u64, usize)>) {
     // FNV-1a: each prefix continues the hash of the one before. Equal hashes are compared as paths by the caller.
     const PRIME: u64 = 0x0100_0000_01b3;

@@ -33,8 +33,7 @@ pub enum Cause {
     /// There was no answer: no connection could be made, or nothing came through it; the words of the library or of
     /// `git`.
     Unreachable(String),
-    /// The server sends nothing any more, ends the connection, or cannot answer now; the words of the library or of
-    /// `git`.
+    /// The server stops sending, ends the connection, or cannot answer now; the words of the library or of `git`.
     // Apart from `Unreachable`, since a server that ends connections is there: it is asked again where another is
     // given up.
     Connection(String),

@@ -23,7 +23,7 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
             )),
             None => Cause::Protocol(no_redirection(why)),
         },
-        // So is its form.
+        // The form of the request's URL was checked, too: this is that of a redirection.
         Error::Http(why) => Cause::Protocol(no_redirection(&why.to_string())),
         Error::Tls(why) => Cause::Tls((*why).to_owned()),
         Error::HostNotFound => Cause::UnknownHost("there is no server of that name".to_owned()),
@@ -71,7 +71,7 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
     }
 }
 
-/// That what a server redirects to is not a URL; `what`: as much of it as is known.
+/// The error about a redirection to something that is not a URL; `what`: the known part of it.
 fn no_redirection(what: &str) -> String {
     // The server may send something long.
     const MAX_SHOWN: usize = 100;

@@ -447,7 +447,7 @@ fn a_fetch_that_is_cut_is_tried_again() {
 fn what_may_pass_is_tried_at_each_mirror_and_the_error_says_how_often() {
     let case = Case::new();
     let upstream = upstream(&case.top, "up");
-    // A port at which nothing listens, a server that knows no repository, one that has another one.
+    // A port without a listener, a server without repositories, a server with another repository.
     let gone = Server::new(|_, _| {}).url("/up");
     let unknown = Server::new(|_, out| reply(out, "404 Not Found", &["content-length: 0".to_owned()], b""));
     let urls = [gone, unknown.url("/up"), upstream.url()];

@@ -14,9 +14,9 @@ use taut_sys::{Dir, Links, Lock, if_exists};
 
 use crate::{Result, Writer};
 
-/// How long another process may hold the lock of the file `shallow`. One that is older was left by a process that was
-/// killed: without a transfer, which is never made into this repository, git holds it for the time of one small write.
-const MAX_LOCKED: Duration = Duration::from_secs(10);
+/// How long another process may hold the lock of the file `shallow`. An older lock was left by a killed process. git
+/// holds it longer than one small write only during a transfer, and no transfer is made into this repository.
+const MAX_LOCK_TIME: Duration = Duration::from_secs(10);
 
 /// Held by each taut that writes the file `shallow`: the system releases it when the process ends.
 const OWN_LOCK: &str = "taut-shallow";
@@ -114,7 +114,7 @@ impl Writer {
             }
             // By its own time, and, in case that is in the future, by that of the wait.
             let age = SystemTime::now().duration_since(found.modified()).unwrap_or_default();
-            if age.max(waited) >= MAX_LOCKED {
+            if age.max(waited) >= MAX_LOCK_TIME {
                 if_exists(lock.remove_file())?;
                 continue;
             }

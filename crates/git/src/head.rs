@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How many symbolic references may lead to each other; git follows as many.
-const MAX_SYMBOLIC: usize = 5;
+const MAX_SYMBOLIC_REFS: usize = 5;
 
 /// Where a directory belongs.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -48,7 +48,7 @@ pub fn enclosing(directory: &Path) -> Result<Enclosing> {
     Ok(found)
 }
 
-/// That a file `.git` has the form of one that leads elsewhere.
+/// A file `.git` has the form of a reference to another directory.
 fn check_form(dot_git: &Path) -> Result<()> {
     match Named::read(dot_git) {
         Ok(content) if !content.trim_ascii_end().starts_with(b"gitdir:") => {
@@ -90,7 +90,7 @@ pub fn head(path: &Path) -> Result<Head> {
     let unreadable = |why: String| Error::NoRepository { path: path.to_owned(), why };
     let mut name = "HEAD".to_owned();
     // The bound also ends cycles of references, which a damaged repository may have.
-    for _ in 0..=MAX_SYMBOLIC {
+    for _ in 0..=MAX_SYMBOLIC_REFS {
         let Some(content) = reference(&directories, &name).map_err(unreadable)? else {
             return Ok(Head::Unborn(name));
         };

@@ -20,7 +20,7 @@ use crate::{Result, Writer};
 const ID: usize = 20;
 
 impl Writer {
-    /// Removes packs that are damaged, or whose indices are; their objects that are intact stay in the repository.
+    /// Removes packs if they or their indices are damaged; their intact objects stay in the repository.
     ///
     /// # Errors
     /// The repository cannot be read or written.

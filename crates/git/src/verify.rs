@@ -7,8 +7,8 @@ use taut_sys::if_exists;
 use crate::{Error, Kind, Object, Result, Writer};
 
 impl Writer {
-    /// Whether a tree and all that is below it is there and has the right hash. A loose object that has not is removed:
-    /// it would hide the one that is written in its place, if that is in a pack.
+    /// Whether a tree and all that is below it is there and has the right hash. A loose object with a wrong hash is
+    /// removed: it would hide its replacement, if that is written into a pack.
     ///
     /// # Errors
     /// The repository cannot be read, or a damaged object cannot be removed.

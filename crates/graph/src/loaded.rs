@@ -1,5 +1,4 @@
-//! A graph that was read from a file, as a task: it mentions all definitions, so that they are found in the same way as
-//! those that analysis makes.
+//! A graph from a file, as a task. It mentions all definitions, so they are found in the same way as those of analysis.
 
 use std::sync::Arc;
 

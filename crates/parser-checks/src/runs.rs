@@ -61,8 +61,7 @@ pub(crate) fn runs(bytes: &[u8]) {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("runs");
     std::fs::write(&file, bytes).expect("written");
-    // Once with the leaf that the corpus has, so that what is stored may be used, and once with another, so that it
-    // must not.
+    // Once with the leaf of the corpus: stored results may be used. Once with another leaf: they must not be used.
     assert_eq!(count(&file, 10), 15);
     assert_eq!(count(&file, 20), 25);
 }

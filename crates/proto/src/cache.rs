@@ -192,7 +192,7 @@ pub struct FindMissingBlobsRequest {
     pub digest_function: i32,
 }
 
-/// Those that are not there.
+/// The contents that are missing.
 #[derive(Clone, PartialEq, Message)]
 pub struct FindMissingBlobsResponse {
     // There is no field 1.
@@ -290,7 +290,7 @@ pub struct UpdatedBlob {
     pub status: Option<Status>,
 }
 
-/// Asks for a content in chunks, each of which is a content of its own.
+/// Asks for a content in chunks; each chunk is a content of its own.
 #[derive(Clone, PartialEq, Message)]
 pub struct SplitBlobRequest {
     /// Which of several caches of the server.

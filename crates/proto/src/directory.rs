@@ -65,7 +65,7 @@ pub struct TreeBytes {
     /// The directory at the top.
     #[prost(bytes = "vec", tag = "1")]
     pub root: Vec<u8>,
-    /// Those below, each once.
+    /// The directories below, each once.
     #[prost(bytes = "vec", repeated, tag = "2")]
     pub children: Vec<Vec<u8>>,
 }

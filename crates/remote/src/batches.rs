@@ -1,13 +1,12 @@
-//! Batches from concurrent askers.
+//! Batches from concurrent callers.
 //!
-//! A batch waits a moment for askers that are about to ask ([`Askers`]), and for nothing else: when all of them are in
-//! it, it is sent. So a single asker, or a chain of actions each of which needs the one before, is never delayed, and
-//! many askers need few calls, however fast the server answers. While as many calls are under way as may be, what comes
-//! gathers, too.
+//! A batch waits a moment for callers that are about to ask ([`Callers`]), and is sent when all of them are in it. So a
+//! single caller, or a chain of actions that need each other, is never delayed, and many callers need few calls,
+//! however fast the server answers. While the maximum number of calls is under way, later questions gather, too.
 
 use std::{sync::Arc, time::Duration};
 
-use taut_service::Askers;
+use taut_service::Callers;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::spawn_local,
@@ -19,15 +18,15 @@ use tokio::{
 /// How many calls of a kind are under way at the same time.
 const CALLS: usize = 4;
 
-/// How often a batch waits for further askers, and how long each time: they may also turn out not to ask.
-// Bounded: what is counted as about to ask may find that it has nothing to ask, and a batch must not depend on that.
-const WAITS: usize = 4;
-const WAIT: Duration = Duration::from_millis(1);
+/// How often a batch waits for further callers, and how long each time.
+// Bounded: a caller that is counted may turn out to have no question.
+const MAX_WAITS: usize = 4;
+const WAIT_TIME: Duration = Duration::from_millis(1);
 
 /// An item, and where its answer goes.
 pub(crate) type BatchItem<I, O> = (I, oneshot::Sender<O>);
 
-/// Takes items and sends them in batches. A message is all that one asker asks at once.
+/// Takes items and sends them in batches. One message has all questions of one caller at one time.
 pub(crate) struct Batches<I, O>(mpsc::UnboundedSender<Vec<BatchItem<I, O>>>);
 
 // Each question is answered by a channel of its own, so the questions of one batch can come from different callers.
@@ -35,21 +34,21 @@ pub(crate) struct Batches<I, O>(mpsc::UnboundedSender<Vec<BatchItem<I, O>>>);
 struct Gathering<I, O> {
     items: Vec<BatchItem<I, O>>,
     total: u64,
-    /// How many askers have something in it.
-    askers: usize,
+    /// How many callers have something in it.
+    callers: usize,
     /// What does not fit.
     left_over: std::vec::IntoIter<BatchItem<I, O>>,
 }
 
 impl<I, O> Gathering<I, O> {
-    /// Adds what an asker asks, as far as it fits; what fits into one batch is not divided.
+    /// Adds what a caller asks, as far as it fits; what fits into one batch is not divided.
     fn add(
         &mut self,
         mut asked: std::vec::IntoIter<BatchItem<I, O>>,
         limit: u64,
         weight: impl Fn(&I) -> u64,
     ) {
-        self.askers += 1;
+        self.callers += 1;
         let whole = asked.as_slice().iter().map(|item| weight(&item.0)).fold(0, u64::saturating_add);
         // A question that fits into a batch of its own is not cut in two: its caller waits for the last answer, which
         // would be in the second call.
@@ -76,10 +75,10 @@ impl<I, O> Gathering<I, O> {
 
 impl<I: 'static, O: 'static> Batches<I, O> {
     /// Starts a task that sends batches by calling `send`; the sum of `weight` of a batch is at most `limit`, unless it
-    /// is one item. It waits for those of `askers` that have not asked yet.
+    /// is one item. It waits for those of `callers` that have not asked yet.
     pub(crate) fn start<F: Future<Output = ()> + 'static>(
         limit: u64,
-        askers: Askers,
+        callers: Callers,
         weight: impl Fn(&I) -> u64 + 'static,
         send: impl Fn(Vec<BatchItem<I, O>>) -> F + 'static,
     ) -> Batches<I, O> {
@@ -99,7 +98,7 @@ impl<I: 'static, O: 'static> Batches<I, O> {
                     false => left_over,
                 };
                 let nothing = Vec::new().into_iter();
-                let mut batch = Gathering { items: Vec::new(), total: 0, askers: 0, left_over: nothing };
+                let mut batch = Gathering { items: Vec::new(), total: 0, callers: 0, left_over: nothing };
                 batch.add(first, limit, &weight);
                 let mut waits = 0;
                 while !batch.is_full(limit) {
@@ -107,10 +106,10 @@ impl<I: 'static, O: 'static> Batches<I, O> {
                     if let Ok(next) = asked.try_recv() {
                         batch.add(next.into_iter(), limit, &weight);
                     // All that may ask are in it, or the waits are used up: another wait would only add delay.
-                    } else if batch.askers >= askers.count() || waits == WAITS {
+                    } else if batch.callers >= callers.count() || waits == MAX_WAITS {
                         break;
                     } else {
-                        match timeout(WAIT, asked.recv()).await {
+                        match timeout(WAIT_TIME, asked.recv()).await {
                             Ok(Some(next)) => batch.add(next.into_iter(), limit, &weight),
                             Ok(None) => break,
                             Err(_) => waits += 1,
@@ -130,7 +129,7 @@ impl<I: 'static, O: 'static> Batches<I, O> {
         Batches(sender)
     }
 
-    /// Asks for all items of an asker. An answer is an error only if the task has ended.
+    /// Asks for all items of a caller. An answer is an error only if the task has ended.
     pub(crate) fn ask(&self, items: impl IntoIterator<Item = I>) -> Vec<oneshot::Receiver<O>> {
         let (items, answers): (Vec<_>, Vec<_>) = items
             .into_iter()
@@ -168,10 +167,10 @@ mod tests {
     type Sent = Rc<RefCell<Vec<(u128, Vec<u32>)>>>;
 
     /// Runs a test with a clock that goes on only when there is nothing else to do.
-    fn with_batches<F: Future<Output = ()>>(test: impl FnOnce(Rc<Batches<u32, ()>>, Askers, Sent) -> F) {
+    fn with_batches<F: Future<Output = ()>>(test: impl FnOnce(Rc<Batches<u32, ()>>, Callers, Sent) -> F) {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         LocalSet::new().block_on(&runtime, async {
-            let (askers, sent, begin) = (Askers::default(), Sent::default(), Instant::now());
+            let (callers, sent, begin) = (Callers::default(), Sent::default(), Instant::now());
             let log = sent.clone();
             let send = move |batch: Vec<BatchItem<u32, ()>>| {
                 let items = batch.iter().map(|(item, _)| *item).collect();
@@ -179,8 +178,8 @@ mod tests {
                 batch.into_iter().for_each(|(_, answer)| answer.send(()).unwrap());
                 async {}
             };
-            let batches = Batches::start(5, askers.clone(), |_| 1, send);
-            test(Rc::new(batches), askers, sent).await;
+            let batches = Batches::start(5, callers.clone(), |_| 1, send);
+            test(Rc::new(batches), callers, sent).await;
         });
     }
 
@@ -191,10 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_waits_where_no_other_asker_can_ask() {
-        with_batches(async |batches, askers, sent| {
+    fn nothing_waits_where_no_other_caller_can_ask() {
+        with_batches(async |batches, callers, sent| {
             answered(batches.ask([1])).await;
-            let _asker = askers.enter();
+            let _caller = callers.enter();
             // A chain: each question after the answer to the one before.
             for number in 2..6 {
                 answered(batches.ask([number])).await;
@@ -204,9 +203,9 @@ mod tests {
     }
 
     #[test]
-    fn askers_that_are_about_to_ask_are_in_one_batch() {
-        with_batches(async |batches, askers, sent| {
-            let entered: Vec<_> = (0..3).map(|_| askers.enter()).collect();
+    fn callers_that_are_about_to_ask_are_in_one_batch() {
+        with_batches(async |batches, callers, sent| {
+            let entered: Vec<_> = (0..3).map(|_| callers.enter()).collect();
             let late = batches.clone();
             let third = spawn_local(async move {
                 sleep(Duration::from_millis(2)).await;
@@ -220,9 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn a_asker_that_does_not_ask_is_waited_for_only_a_moment() {
-        with_batches(async |batches, askers, sent| {
-            let _askers = [askers.enter(), askers.enter()];
+    fn a_caller_that_does_not_ask_is_waited_for_only_a_moment() {
+        with_batches(async |batches, callers, sent| {
+            let _callers = [callers.enter(), callers.enter()];
             answered(batches.ask([1])).await;
             assert_eq!(*sent.borrow(), [(4, vec![1])]);
         });
@@ -230,8 +229,8 @@ mod tests {
 
     #[test]
     fn one_that_leaves_is_not_waited_for() {
-        with_batches(async |batches, askers, sent| {
-            let (_stays, leaves) = (askers.enter(), askers.enter());
+        with_batches(async |batches, callers, sent| {
+            let (_stays, leaves) = (callers.enter(), callers.enter());
             spawn_local(async move {
                 sleep(Duration::from_millis(1)).await;
                 drop(leaves);
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_asker_asks_at_once_is_divided_only_if_it_does_not_fit() {
+    fn what_a_caller_asks_at_once_is_divided_only_if_it_does_not_fit() {
         with_batches(async |batches, _, sent| {
             let asked = [batches.ask(0..3), batches.ask(3..6), batches.ask(6..13)];
             answered(asked.into_iter().flatten().collect()).await;
@@ -253,8 +252,8 @@ mod tests {
 
     #[test]
     fn a_full_batch_waits_for_none() {
-        with_batches(async |batches, askers, sent| {
-            let _askers: Vec<_> = (0..9).map(|_| askers.enter()).collect();
+        with_batches(async |batches, callers, sent| {
+            let _callers: Vec<_> = (0..9).map(|_| callers.enter()).collect();
             answered(batches.ask(0..12)).await;
             assert_eq!(*sent.borrow(), [(0, (0..5).collect()), (0, (5..10).collect()), (4, vec![10, 11])]);
         });

@@ -9,10 +9,10 @@ use rustls::{
 };
 use tonic::{Code, Status};
 
-/// That a certificate is signed by none of those that are trusted.
+/// The reason if a certificate is not signed by a trusted authority.
 pub(crate) const UNKNOWN_AUTHORITY: &str = "it is signed by none that is trusted here";
 
-/// That the server wants a certificate, and there is none.
+/// The reason if the server requires a certificate of the client, and there is none.
 pub(crate) const CERTIFICATE_WANTED: &str = "the server wants a certificate of the client";
 
 /// Whether there are certificates in a text in PEM, and all can be read.

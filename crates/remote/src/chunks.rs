@@ -1,6 +1,6 @@
-//! Large contents in chunks, where the server can do that: of a content that differs little from an earlier one, only
-//! the chunks move that are new. Where chunks begin follows from the content, so versions of a file have most of them
-//! in common.
+//! Large contents in chunks, if the server supports it: if a content differs little from an earlier one, only the new
+//! chunks are transferred. Where chunks begin follows from the content, so versions of a file have most of them in
+//! common.
 //!
 //! Whatever fails, the content goes as a stream, which needs none of this.
 
@@ -61,7 +61,7 @@ impl Source for Part {
 pub(crate) fn of(source: &dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
     let (mut chunks, mut buffer, mut offset, mut read) = (Vec::new(), Vec::new(), 0, 0_u64);
     loop {
-        // As many as a chunk may have, or all that are left, so that where it ends does not depend on how it is read.
+        // As many as a chunk may have, or all that are left: the end of a chunk must not depend on the sizes of reads.
         while buffer.len() < MAX_CHUNK_BYTES && read < size {
             let before = buffer.len();
             // Four at once, so that fewer calls read the file; what is behind the first chunk stays in the buffer.

@@ -14,7 +14,8 @@ use taut_proto::{
     cache::{GetActionResultRequest, UpdateActionResultRequest},
 };
 use taut_service::{
-    ActionCache, Answer, Askers, Cas, Content, Error, Execute, Executed, Executor, Progress, Receiver, Result,
+    ActionCache, Answer, Callers, Cas, Content, Error, Execute, Executed, Executor, Progress, Receiver,
+    Result,
 };
 use taut_sys::in_words;
 use tokio::sync::{OnceCell, oneshot};
@@ -51,8 +52,8 @@ pub struct Client {
     setup: Setup,
     // Begun by the first question: most builds ask nothing, and a thread costs more than a null build may.
     network: OnceLock<Result<Network>>,
-    /// Those that are about to ask.
-    askers: Askers,
+    /// The callers that are about to ask.
+    callers: Callers,
     /// Replaced when it was given up and is tried again.
     // Locked only to clone or replace the `Arc`: a question keeps the server with which it began, also when a new one
     // is put in its place meanwhile.
@@ -62,7 +63,7 @@ pub struct Client {
 /// A server, as far as it is known.
 struct Server {
     setup: Setup,
-    askers: Askers,
+    callers: Callers,
     /// Whether it was given up in an earlier build.
     was_given_up: bool,
     give_up: Arc<GiveUp>,
@@ -89,11 +90,11 @@ impl AnsweredServer {
 }
 
 impl Server {
-    fn new(setup: &Setup, askers: &Askers, was_given_up: bool) -> Server {
+    fn new(setup: &Setup, callers: &Callers, was_given_up: bool) -> Server {
         let give_up = Arc::new(GiveUp::new(setup.patience.max_slow));
         let (known, is_reported) = Default::default();
-        let askers = askers.clone();
-        Server { setup: setup.clone(), askers, was_given_up, give_up, known, is_reported }
+        let callers = callers.clone();
+        Server { setup: setup.clone(), callers, was_given_up, give_up, known, is_reported }
     }
 
     async fn known(&self) -> Result<&AnsweredServer> {
@@ -113,7 +114,7 @@ impl Server {
             // Relaxed: it is read when a later call fails, to decide whether to wait, and a call that misses it
             // fails as one to a server that was never there.
             link.has_answered.store(true, Relaxed);
-            let contents = Contents::new(&link, &can, &self.askers);
+            let contents = Contents::new(&link, &can, &self.callers);
             Ok(AnsweredServer { link, can, contents })
         };
         self.known.get_or_init(ask).await.as_ref().map_err(|error| {
@@ -133,9 +134,9 @@ impl Server {
 impl Client {
     /// Nothing is connected, and no thread started, before something is asked.
     pub fn new(setup: Setup) -> Client {
-        let askers = Askers::default();
-        let server = Mutex::new(Arc::new(Server::new(&setup, &askers, false)));
-        Client { setup, network: OnceLock::new(), askers, server }
+        let callers = Callers::default();
+        let server = Mutex::new(Arc::new(Server::new(&setup, &callers, false)));
+        Client { setup, network: OnceLock::new(), callers, server }
     }
 
     fn network(&self) -> Result<&Network> {
@@ -187,8 +188,8 @@ impl Cas for Client {
         self.ask(|server| async move { server.known().await?.contents.put_levels(levels).await })
     }
 
-    fn askers(&self) -> Askers {
-        self.askers.clone()
+    fn callers(&self) -> Callers {
+        self.callers.clone()
     }
 
     fn give_up(&self) {
@@ -201,7 +202,7 @@ impl Cas for Client {
         // before does not count in this one.
         let is_unusable = server.known.get().is_some_and(Result::is_err);
         if is_unusable || server.give_up.is_given_up() {
-            *server = Arc::new(Server::new(&self.setup, &self.askers, true));
+            *server = Arc::new(Server::new(&self.setup, &self.callers, true));
         } else {
             server.give_up.forget_slow();
         }
@@ -251,9 +252,8 @@ impl ActionCache for Client {
 
 impl Executor for Client {
     fn execute(&self, action: Execute, progress: Arc<dyn Progress>) -> Answer<'_, Executed> {
-        // Dropped with the answer, which ends the execution.
-        // A future that is dropped runs nothing any more, but the task in the network's thread would go on: the
-        // closed channel is what ends it there.
+        // Dropped with the answer, which ends the execution. A dropped future runs nothing more, but the task in the
+        // network's thread would go on: the closed channel is what ends it there.
         let (waits, dropped) = oneshot::channel::<()>();
         let executed = self.ask(move |server| async move {
             let AnsweredServer { link, .. } = server.known().await?;

@@ -11,7 +11,7 @@ use taut_proto::cache::{
     BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
     FindMissingBlobsRequest, FindMissingBlobsResponse, UpdateBlob, ZSTD,
 };
-use taut_service::{Askers, Buffer, Content, Error, Receiver, Result};
+use taut_service::{Buffer, Callers, Content, Error, Receiver, Result};
 use tokio::sync::oneshot;
 use tonic::Code;
 
@@ -79,8 +79,8 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// `askers`: those that are about to ask which contents are missing, and to put them.
-    pub(crate) fn new(link: &Arc<Link>, can: &Capabilities, askers: &Askers) -> Contents {
+    /// `callers`: those that are about to ask which contents are missing, and to put them.
+    pub(crate) fn new(link: &Arc<Link>, can: &Capabilities, callers: &Callers) -> Contents {
         let limit = can.max_batch_bytes;
         let with = || (link.clone(), can.clone());
         let ((a, _), (b, of_b), (c, of_c)) = (with(), with(), with());
@@ -89,20 +89,20 @@ impl Contents {
             can: can.clone(),
             missing: Batches::start(
                 MAX_DIGESTS,
-                askers.clone(),
+                callers.clone(),
                 |_| 1,
                 move |batch| find_missing(a.clone(), batch),
             ),
             reads: Batches::start(
                 limit,
                 // Of those that get contents it is not known beforehand.
-                Askers::default(),
+                Callers::default(),
                 weight,
                 move |batch| read(b.clone(), of_b.clone(), batch),
             ),
             writes: Batches::start(
                 limit,
-                askers.clone(),
+                callers.clone(),
                 |content: &Content| weight(&content.digest),
                 move |batch| update(c.clone(), of_c.clone(), batch),
             ),
@@ -114,7 +114,7 @@ impl Contents {
         weight(digest) <= self.can.max_batch_bytes && !wire::is_unmeasured(digest)
     }
 
-    /// Those that are missing, each once.
+    /// The missing contents, each once.
     pub(crate) async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>> {
         let mut seen = HashSet::new();
         // All are asked before the first answer is awaited: so they are in the same batches, with those of other
@@ -184,7 +184,7 @@ impl Contents {
         answers
     }
 
-    /// Asks for the chunks of which some are here, else for the whole.
+    /// Asks for chunks if some of them are here, otherwise for the whole.
     async fn get_large(&self, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
         let splits = self.can.splits && digest.size >= MIN_SPLIT_BYTES;
         let chunks = if splits { chunks::split(&self.link, digest).await } else { None }.unwrap_or_default();

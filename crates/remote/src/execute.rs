@@ -43,23 +43,23 @@ const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
 
 /// How long is waited for the answer that an execution is ended.
 // A courtesy to the server: the call has ended for its caller, which should not wait for it.
-const CANCELLING: Duration = Duration::from_secs(1);
+const MAX_CANCEL_WAIT: Duration = Duration::from_secs(1);
 
 /// For how many times the usual silence an operation is waited for about which the server says nothing; twice as long
 /// after each further execution.
 // By the API a server answers `WaitExecution` at once with the state of the operation, and may be silent only then.
-// justbuild's server answers when the action has ended, which may take long, and never if the operation failed: so a
-// bound that is too short costs another execution, and none at all a build that hangs.
+// justbuild's server answers when the action has ended, which may take long, and never if the operation failed. So too
+// short a bound costs another execution, and without a bound the build would hang.
 const MAX_UNHEARD_SILENCES: u32 = 30;
 
 /// How long a stream may go on after its last message.
-const ENDING: Duration = Duration::from_secs(1);
+const MAX_STREAM_END_WAIT: Duration = Duration::from_secs(1);
 
 /// How an attempt ended that did not fail.
 enum AttemptEnd {
     // Boxed, so that the other variant is not as large as a result.
     Done(Box<Executed>),
-    /// The server knows no such operation any more.
+    /// The server no longer knows the operation.
     Forgotten,
 }
 
@@ -124,21 +124,21 @@ pub(crate) async fn execute(
     // Only if the execution was given up on this side; otherwise the server knows that it is over.
     if let (Err(Error::Off), Some(name)) = (&ended, execution.operation) {
         // What comes of that changes nothing.
-        let _ = link.within(CANCEL, CANCELLING, cancel(link, name)).await;
+        let _ = link.within(CANCEL, MAX_CANCEL_WAIT, cancel(link, name)).await;
     }
     ended
 }
 
 /// Leaves a stream to its end, whose last message has come.
-// If it were closed from here while its end is on the way, that would arrive for a stream which is not known any more.
-// For the library (h2) this is an error of the server, and after a thousand of them it cuts the connection, with all
-// that goes on there.
+// If it were closed from here while its end is on the way, that end would arrive for an unknown stream. For the library
+// (h2) this is an error of the server, and after a thousand of them it cuts the connection, with all that goes on
+// there.
 async fn let_end(mut stream: Streaming<Operation>) {
     let mut end = Box::pin(async move { while let Ok(Some(_)) = stream.message().await {} });
     // Mostly it has come together with the message. Else nothing waits for it.
     let is_pending = poll_fn(|cx| Poll::Ready(end.as_mut().poll(cx).is_pending())).await;
     if is_pending {
-        spawn_local(tokio::time::timeout(ENDING, end));
+        spawn_local(tokio::time::timeout(MAX_STREAM_END_WAIT, end));
     }
 }
 
@@ -198,7 +198,7 @@ impl Execution<'_> {
                 self.operation = None;
             }
             let mut was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > steady);
-            // So is one that was silent for a while: proxies cut streams on which nothing passes for some time.
+            // A silent stream may be cut, too: proxies cut streams on which nothing passes for some time.
             // DEADLINE_EXCEEDED is what the question for a sign of life ends with itself (`while_alive`).
             if !was_there && begin.elapsed() > steady && why.code() != Code::DeadlineExceeded {
                 was_there = self.sign_of_life().await.is_ok();

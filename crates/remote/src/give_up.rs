@@ -1,8 +1,8 @@
 //! Giving a service up: once, for all that wait and all that come later.
 //!
 //! A build that asks a service which is gone would wait for each of its actions. So the first call that fails for good
-//! ends all of them. A service that answers, but slowly, is given up when the time adds up that slow look-ups took, and
-//! calls that had to be tried again: those of one moment count once, since the build waits for them at the same time.
+//! ends all of them. A service that answers slowly is given up when slow look-ups and repeated calls have taken too
+//! much time together. Calls at the same time count once, since the build waits for them at the same time.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 /// How long a look-up may take before it counts as slow.
 // Longer than the slowest sensible round trip, so that only a server under load, or a bad link, counts.
-const BEARABLE: Duration = Duration::from_secs(1);
+const SLOW_LOOK_UP: Duration = Duration::from_secs(1);
 
 pub(crate) struct GiveUp {
     // A watch, since it wakes those that wait and is seen by those that come later; a notification alone would miss
@@ -25,7 +25,7 @@ pub(crate) struct GiveUp {
     // One lock for both numbers: each is meaningless without the other.
     slow: Mutex<(Duration, Option<Instant>)>,
     max_slow: Duration,
-    bearable: Duration,
+    slow_look_up: Duration,
 }
 
 impl GiveUp {
@@ -34,7 +34,7 @@ impl GiveUp {
             given_up: watch::Sender::new(false),
             slow: Mutex::default(),
             max_slow,
-            bearable: time_limit("slow-look-up", BEARABLE),
+            slow_look_up: time_limit("slow-look-up", SLOW_LOOK_UP),
         }
     }
 
@@ -68,11 +68,11 @@ impl GiveUp {
     /// # Errors
     /// It was one too many.
     pub(crate) fn count_look_up(&self, begin: Instant, now: Instant) -> Result<()> {
-        if now.duration_since(begin) <= self.bearable || self.count(begin, now) <= self.max_slow {
+        if now.duration_since(begin) <= self.slow_look_up || self.count(begin, now) <= self.max_slow {
             return Ok(());
         }
         self.give_up();
-        let (each, total) = (self.bearable.as_secs(), self.max_slow.as_secs());
+        let (each, total) = (self.slow_look_up.as_secs(), self.max_slow.as_secs());
         let why = format!("look-ups take longer than {each} s each, more than {total} s by now");
         Err(Error::Final { call: "GetActionResult", why })
     }

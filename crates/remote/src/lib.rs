@@ -5,8 +5,8 @@
 //! thread of its own, which begins with the first question: a build that asks nothing opens no connection. The caller
 //! gets a future that any executor can wait for.
 //!
-//! Every call has a deadline and a bounded number of attempts. When one fails for good, all that wait and all that come
-//! later are answered at once ([`Error::Off`](taut_service::Error::Off)): a cache that is gone or slow costs its delay
+//! Every call has a deadline and a bounded number of attempts. When one fails for good, all waiting and all later calls
+//! are answered at once ([`Error::Off`](taut_service::Error::Off)). So an unreachable or slow cache costs its delay
 //! once. Every byte that arrives is hashed before the caller has its answer.
 //!
 //! What this crate does not know: files, actions, and what a result is good for.

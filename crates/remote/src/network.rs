@@ -70,7 +70,7 @@ pub struct Patience {
     pub steady: Duration,
 }
 
-// For a cache, which a build can do without: few attempts with short pauses, so that one that is gone costs little.
+// For a cache: few attempts with short pauses, since a build can do without it.
 impl Default for Patience {
     fn default() -> Patience {
         Patience {

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-pub use faults::{Fault, Faults, Instead, ScriptedAnswer};
+pub use faults::{Fault, Faults, Override, ScriptedAnswer};
 pub use operations::{CUT_AFTER, ExecutionEnding};
 use taut_digest::HashFunction;
 use taut_proto::cache::{SHA1, SHA256};
@@ -56,7 +56,7 @@ pub struct Offer {
     pub tls: Option<Encryption>,
     /// How executions end, one after the other, and from then on as usual; `None` if nothing is executed.
     pub executes: Option<Vec<ExecutionEnding>>,
-    /// Whether it executes no action of which it has a result, even if a client wants that, as justbuild's server.
+    /// Whether it never executes an action whose result it has, even if a client wants that; as justbuild's server.
     pub insists_on_cache: bool,
     /// Whether executions only look like some: no command runs, and outputs are what their paths say. For measurements.
     pub simulated: Option<SimulatedExecution>,

@@ -33,7 +33,7 @@ const MAX_HELD_BYTES: usize = 16 << 20;
 const MAX_TREE_BYTES: u64 = 256 << 20;
 
 /// The largest file.
-// Only so that a server that sends without end does not fill the disk: more than anything that is built.
+// Larger than any output in practice; the limit keeps a server that sends without end from filling the disk.
 const MAX_FILE_BYTES: u64 = 64 << 30;
 
 /// How many bytes of a content are taken.

@@ -222,8 +222,8 @@ fn each_kind_of_fault_has_its_consequence() {
     }
 }
 
-/// It says that it is all, and it is asked often enough; that is not a server that may be restarted, which is waited
-/// for.
+/// The server declares the stream complete, and several attempts have the same result. A server that is being restarted
+/// is another case: the client waits for it.
 #[test]
 fn a_server_that_ends_streams_too_early_each_time_has_wrong_contents() {
     let bytes: Vec<u8> = incompressible(400_000);
@@ -337,7 +337,7 @@ fn a_large_content_goes_on_over_many_connections() {
     }
 }
 
-/// A connection on which nothing comes any more is not waited for again.
+/// A connection that has become silent is not waited for again.
 #[test]
 fn after_silence_the_next_attempt_has_a_connection_of_its_own() {
     let server = Server::start(Offer::default()).unwrap();

@@ -230,7 +230,7 @@ fn an_execution_that_is_not_wanted_any_more_is_ended_at_the_server() {
     assert_eq!(server.calls()["CancelOperation"], 1);
 }
 
-/// Nothing comes on the first connection any more, at some point of an execution, and neither end knows.
+/// At some point of an execution the first connection becomes silent, and neither end notices.
 #[test]
 fn an_execution_on_a_connection_that_fell_silent_goes_on_over_another_one() {
     for after in (100..1300).step_by(100) {

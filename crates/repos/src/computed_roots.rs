@@ -80,8 +80,8 @@ impl RepoConfig {
         reached
     }
 
-    /// The roots that have to be computed before a repository can be used: those of the repository and of all that its
-    /// bindings reach, each once, in the order in which the reference compares them.
+    /// The roots that have to be computed before a repository can be used: those of the repository and of all
+    /// repositories that its bindings reach. Each once, in the order in which the reference compares them.
     pub fn computed_roots(&self, repository: &str) -> Vec<Arc<UnresolvedRoot>> {
         self.unresolved(self.reachable(repository))
     }

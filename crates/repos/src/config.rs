@@ -330,7 +330,8 @@ fn check_form(root: Node<'_>, file: Option<&Path>) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The error about a main repository that is not described: where the file names it, or all that are described.
+/// The error about a main repository without a description, located at its name in the file, or at the described
+/// repositories.
 fn unknown_main(root: Node<'_>, main: &str) -> Diagnostic {
     let label = root.document().label().clone();
     let all = root.get("repositories");

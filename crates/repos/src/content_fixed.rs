@@ -1,11 +1,11 @@
 //! Repositories whose content is fixed by their description, and the canonical form of that description.
 //!
 //! A repository is content-fixed if its four roots are trees of known ids, and so are those of all repositories that it
-//! can reach by bindings. Its canonical description does not depend on global names and on where trees are:
-//! repositories with equal roots and file names, whose bindings lead to repositories of which the same holds, are one
-//! (bisimulation); they are numbered in the order of a depth-first search along the sorted names of bindings. The hash
-//! of the description is the *repository key*, by which results of export targets are shared. Text and hash are the
-//! reference's, byte for byte.
+//! can reach by bindings. Its canonical description does not depend on global names, nor on the places of trees.
+//! Repositories are the same if their roots and file names are equal, and their bindings lead to repositories that are
+//! the same in turn (bisimulation). They are numbered in the order of a depth-first search along the sorted names of
+//! bindings. The hash of the description is the *repository key*, by which results of export targets are shared. Text
+//! and hash are the reference's, byte for byte.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},

@@ -1,4 +1,4 @@
-//! The library of rules in the binary as a root: a tree of known objects, none of which is read from a disk.
+//! The library of rules in the binary as a root: a tree of known objects. Nothing is read from a disk.
 //!
 //! The evidence of anything that is read is the id of the tree, as for a git tree: a later build by the same binary
 //! compares ids, and one by a binary with other rules compares contents.

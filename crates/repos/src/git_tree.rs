@@ -72,7 +72,7 @@ struct Tree {
 }
 
 impl GitTreeRoot {
-    /// A tree of a repository, neither of which need exist.
+    /// A tree of a repository; neither need exist.
     pub(crate) fn new(repository: Arc<Repository>, tree: Hash, described: RootLocations) -> GitTreeRoot {
         let (trees, has_lost) = (Mutex::default(), AtomicBool::new(false));
         GitTreeRoot { repository, tree, described, trees, has_lost }

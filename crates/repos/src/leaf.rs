@@ -1,7 +1,7 @@
 //! The leaves of every build: listings of directories, contents of files.
 //!
-//! Keys contain the number of a root, not the repository that uses it, so that repositories with a common root share
-//! its tasks; and not its location, so that the state recorded for one checkout is valid for another one.
+//! Keys contain the number of a root. They do not contain the repository that uses it, so repositories with a common
+//! root share its tasks; nor its location, so state recorded for one checkout is valid for another one.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -59,7 +59,7 @@ impl RootPath {
 
 /// In keys, in place of a number of a root that is this one or greater; eight bytes with the number follow.
 // An escape in the two bytes: nearly all configurations have fewer roots, and a key is stored for each leaf.
-const WIDE: u16 = u16::MAX;
+const ROOT_ESCAPE: u16 = u16::MAX;
 
 /// The bytes are specified in docs/store.md (keys of `dir` and `file`).
 impl Key for RootPath {
@@ -69,9 +69,9 @@ impl Key for RootPath {
         // engine's file.
         // Two bytes as a rule, since a file of build state has many keys.
         match u16::try_from(self.root.number) {
-            Ok(number) if number != WIDE => out.extend(number.to_be_bytes()),
+            Ok(number) if number != ROOT_ESCAPE => out.extend(number.to_be_bytes()),
             _ => {
-                out.extend(WIDE.to_be_bytes());
+                out.extend(ROOT_ESCAPE.to_be_bytes());
                 out.extend((self.root.number as u64).to_be_bytes());
             }
         }
@@ -82,7 +82,7 @@ impl Key for RootPath {
         let (special, rest) = bytes.split_first()?;
         let (number, rest) = rest.split_first_chunk()?;
         let (number, path) = match u16::from_be_bytes(*number) {
-            WIDE => {
+            ROOT_ESCAPE => {
                 let (number, path) = rest.split_first_chunk()?;
                 (usize::try_from(u64::from_be_bytes(*number)).ok()?, path)
             }

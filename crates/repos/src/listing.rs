@@ -127,12 +127,16 @@ impl Listing {
         Listing::facet_of("")
     }
 
-    /// The bytes that are hashed (docs/store.md, hashes of `dir`): 0 if there is no directory; 1 and why it cannot be
-    /// used; 2, the number of entries and these; 3 in place of 2 if the directory is known as an object, which follows
-    /// after the entries, and 4 if the id of a tree that has more is known, whose bytes follow. A text is the number of
-    /// its bytes and these, an entry its name and kind (0 file, 1 link, 2 directory, 3 and 4 a name that is not UTF-8:
-    /// no directory, a directory; and 8 more if the object is known, which then follows). Numbers and objects are as
-    /// [`Encoder`] writes them.
+    /// The bytes that are hashed (docs/store.md, hashes of `dir`):
+    /// - 0: there is no directory;
+    /// - 1 and a text: why it cannot be used;
+    /// - 2, the number of entries, and the entries;
+    /// - 3, as after 2, and the object of the directory, if that is known;
+    /// - 4, as after 2, and the bytes of the id of the tree, if entries of it are left out here.
+    ///
+    /// A text is the number of its bytes and the bytes. An entry is its name and its kind: 0 file, 1 link, 2 directory,
+    /// 3 a name that is not UTF-8, 4 such a name of a directory. If the object is known, the kind is 8 more, and the
+    /// object follows. Numbers and objects are as [`Encoder`] writes them.
     fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         match self {
@@ -203,8 +207,7 @@ impl Listed {
         match known {
             None => e.number(kind),
             Some(known) => {
-                // An object changes the kind, so that a root that knows objects never has the
-                // listing of one that does not.
+                // An object changes the kind, so roots with and without known objects never have equal listings.
                 e.number(kind + 8);
                 e.object(known);
             }

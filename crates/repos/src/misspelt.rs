@@ -3,7 +3,7 @@
 use taut_syntax::{Diagnostic, Diagnostics, Location, Node, did_you_mean, quoted};
 
 /// The keys of a configuration.
-const TOP: &[&str] = &["main", "repositories"];
+const CONFIGURATION_KEYS: &[&str] = &["main", "repositories"];
 
 /// The keys of a repository. The last one is that of a description, which is known by it: if it is misspelt, the file
 /// is taken for a configuration.
@@ -26,7 +26,7 @@ pub(crate) fn warnings(root: Node<'_>) -> Diagnostics {
         let of = format!("repository {}", quoted(name));
         keys(entry, ENTRY, &of)
     });
-    keys(root, TOP, "the repository configuration").into_iter().chain(of_entries).collect()
+    keys(root, CONFIGURATION_KEYS, "the repository configuration").into_iter().chain(of_entries).collect()
 }
 
 /// The place of a key that was probably meant to be another one.

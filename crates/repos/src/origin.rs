@@ -1,7 +1,7 @@
 //! Where a configuration that was generated comes from: places in it are shown as places of what people wrote.
 //!
-//! Translated here, where places are noted, and not where messages are printed: a warning is kept with the run that
-//! gave it, and the file that was generated has another path as soon as anything in it changes.
+//! Places are translated here, when they are recorded, and not when messages are printed. A warning is kept with the
+//! run that gave it, but the generated file gets another path with each change of its content.
 
 use std::{fmt, sync::Arc};
 

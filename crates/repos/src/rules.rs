@@ -48,8 +48,8 @@ impl RepoConfig {
         }
     }
 
-    /// The repositories that are not content-fixed, whatever roots are still to be computed: those that have a
-    /// directory as a root, or can reach one that has.
+    /// The repositories that are not content-fixed, whatever roots are still to be computed: a root of theirs is a
+    /// directory, or they can reach such a repository.
     fn not_fixed(&self) -> BTreeSet<Str> {
         // Bindings are followed backwards: a repository is open if anything that it can reach is.
         let mut users: HashMap<&Str, Vec<&Str>> = HashMap::new();

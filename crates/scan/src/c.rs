@@ -10,7 +10,6 @@
 //! 4. each target gets the files that its sources include. This imitates what a compiler will find in the directory of
 //!    the action (`staging.rs`), so a layout that the simple rules do not fit still compiles.
 
-mod apart;
 mod commands;
 mod condition;
 mod describe;
@@ -19,6 +18,7 @@ mod includes;
 mod lex;
 mod libraries;
 mod lists;
+mod package_sources;
 mod publish;
 mod staging;
 mod system;

@@ -1,4 +1,4 @@
-//! Targets for a tree of sources, proposed by what the sources say.
+//! Targets for a tree of sources, proposed from their contents.
 //!
 //! The answer is a targets file for the top of the tree, with the rules in the box, and notes about what cannot be
 //! known from sources. Nothing here reads a file or runs a program: a tree is a list of paths and contents, and the
@@ -40,7 +40,7 @@ pub fn is_read(path: &str) -> bool {
 
 /// What decides, apart from sources, whether a target builds.
 pub struct Machine<'m> {
-    /// Directories of which taut can read no file as they are.
+    /// Directories that taut cannot read as they are.
     pub unreadable: &'m BTreeSet<String>,
     /// Whether pkg-config finds a library. It is asked for those that the targets need, once for each.
     pub has_package: &'m dyn Fn(&str) -> bool,

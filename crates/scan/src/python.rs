@@ -52,7 +52,7 @@ fn is_test(path: &str) -> bool {
     stem.starts_with("test_") || stem.ends_with("_test")
 }
 
-/// What the text of a module says.
+/// Facts from the text of a module.
 struct ModuleText {
     /// The first components of the names of imported modules.
     imports: BTreeSet<String>,

@@ -21,7 +21,7 @@ pub(crate) enum Rule {
     BuiltIn(&'static str),
 }
 
-/// What a field says.
+/// The value of a field.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Field {
     Texts(Vec<String>),

@@ -14,7 +14,7 @@ pub trait Source: Send + Sync {
     /// offset before.
     ///
     /// # Errors
-    /// The content cannot be read any more.
+    /// The content can no longer be read.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// The content consists of these chunks, in this order: it was sent so, and later ones may have some in common with
@@ -96,7 +96,7 @@ pub trait Receiver: Send + Sync {
     /// time.
     ///
     /// # Errors
-    /// It cannot be read any more.
+    /// It can no longer be read.
     fn again(&self, _: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
         Ok(false)
     }

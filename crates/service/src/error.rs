@@ -44,7 +44,7 @@ pub enum Error {
     Corrupt(Digest),
     /// The content could not be read or written on this side.
     Local(String),
-    /// Nothing is asked any more, since an earlier call failed for good.
+    /// The service was given up, since an earlier call failed for good.
     Off,
 }
 

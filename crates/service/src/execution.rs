@@ -47,7 +47,7 @@ pub struct Executed {
     pub was_cached: bool,
     /// Whether the action was ended since it took too long.
     pub timed_out: bool,
-    /// What the service says about it, for people.
+    /// The message of the service about it, for people.
     pub message: String,
 }
 

@@ -10,7 +10,7 @@
 
 #![deny(missing_docs)]
 
-mod askers;
+mod callers;
 #[cfg(feature = "cases")]
 pub mod cases;
 mod content;
@@ -23,7 +23,7 @@ mod wait;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-pub use askers::{Asker, Askers};
+pub use callers::{Caller, Callers};
 pub use content::{Buffer, Content, Receiver, Source};
 pub use error::{Error, ReportedIn, Result};
 pub use execution::{Execute, Executed, Executor, NoProgress, Progress, Stage};
@@ -56,7 +56,7 @@ pub trait Cas: Send + Sync {
     /// round trip all the same, where what is put together is put in order.
     ///
     /// # Errors
-    /// That of the first content that could not be put.
+    /// The error of the first content that could not be put.
     fn put_levels(&self, levels: Vec<Vec<Content>>) -> Answer<'_, ()> {
         Box::pin(async move {
             for level in levels {
@@ -66,9 +66,9 @@ pub trait Cas: Send + Sync {
         })
     }
 
-    /// Those that are about to ask: batches wait a moment for them. Without effect where there are no batches.
-    fn askers(&self) -> Askers {
-        Askers::default()
+    /// The callers that are about to ask: batches wait a moment for them. Without effect if there are no batches.
+    fn callers(&self) -> Callers {
+        Callers::default()
     }
 
     /// Answers at once, with [`Error::Off`], all that is under way and all that comes. Without effect where nothing is

@@ -105,8 +105,8 @@ impl Memory {
 
     fn put_one(&self, content: &Content) -> Result<()> {
         let bytes = content.read().map_err(|error| Error::Local(error.to_string()))?;
-        // Checked on the way in, so that everything here has the name under which it is found; tests rely on that to
-        // see what a client sent wrongly.
+        // Checked on arrival, so everything here has its right name. Tests rely on that to notice wrong contents from a
+        // client.
         if !self.is_name_of(&content.digest.hash, &bytes) {
             return Err(Error::Corrupt(content.digest));
         }

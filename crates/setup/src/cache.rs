@@ -1,8 +1,8 @@
-//! The repositories of a build root: a git repository with the trees of roots, and maps from what descriptions say to
+//! The repositories of a build root: a git repository with the trees of roots, and maps from sources in descriptions to
 //! these trees (docs/store.md). Layout, maps and locks are the reference's, so that both can use one build root.
 //!
 //! There are two generations. A tree that is used is in the youngest one, or is copied to it; [`collect`] drops the
-//! oldest. An entry of a map is written after the tree that it names, so that what a map says is there.
+//! oldest. An entry of a map is written after the tree that it names, so the tree exists.
 
 use std::{
     path::{Path, PathBuf},
@@ -43,7 +43,7 @@ pub(crate) enum TreeMap {
     Distfiles,
     /// By the id of a tree whose special entries are treated.
     Special(Special),
-    /// By the id of what a description says of a root ([`crate::Source::identity`]); taut's own.
+    /// By the id of a root's source in a description ([`crate::Source::identity`]); taut's own.
     Root,
     /// By the same and the path of a repository on this machine that has the commit; taut's own.
     Checkout,

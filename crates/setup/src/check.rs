@@ -1,5 +1,5 @@
-//! What the reference passes over in silence though it has no meaning: values of a wrong form, which are errors here,
-//! and keys that look misspelt, which get a warning. Other unknown keys are notes that people keep.
+//! Mistakes that the reference ignores silently: values of a wrong form are errors here, and keys that look misspelt
+//! get a warning. Other unknown keys are comments.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use taut_syntax::{Diagnostic, Document, Kind, Node, did_you_mean, quoted};
 
 use crate::{
     description::Description,
-    fields::{ENTRY, Fields, Form, PRAGMA, TOP, of_type},
+    fields::{DESCRIPTION_FIELDS, ENTRY, Fields, Form, PRAGMA, of_type},
     misspelt,
     problem::place,
     reachable::Remark,
@@ -42,7 +42,7 @@ impl<'d> Check<'d> {
         let mut check = Check { description, seen: BTreeSet::new(), errors: vec![], remarks: vec![] };
         let twice = Diagnostic::of_duplicates(document, document.root().span());
         check.remarks.extend(twice.map(|finding| Remark { finding, is_detail: false }));
-        check.keys(document.root(), "the description", TOP);
+        check.keys(document.root(), "the description", DESCRIPTION_FIELDS);
         check
     }
 

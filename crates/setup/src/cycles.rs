@@ -17,7 +17,7 @@ pub(crate) struct EndlessRoots<'t> {
 }
 
 impl<'t> EndlessRoots<'t> {
-    /// Those among some repositories, with what each is made from.
+    /// The cycles among some repositories, with what each is made from.
     pub(crate) fn of(
         repositories: impl Iterator<Item = (&'t str, &'t SourceOf<'t>)> + Clone,
     ) -> EndlessRoots<'t> {

@@ -209,8 +209,8 @@ impl Description {
         Ok(entry)
     }
 
-    /// The error for a repository that is not described. Its place is where the description names the repository as the
-    /// main one, or else all repositories; a caller that knows where it is named sets another place.
+    /// The error for a repository that is not described. It is located at the main repository's name, if that is the
+    /// one, else at `repositories`. A caller that knows the place of the name sets that.
     pub(crate) fn unknown(&self, name: &str) -> Problem {
         let root = self.document.root();
         let known = root.get("repositories");

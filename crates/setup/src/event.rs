@@ -13,7 +13,7 @@ pub enum Event<'e> {
     Involved(usize),
     /// How many repositories have branches whose newest commits are about to be determined.
     Branches(usize),
-    /// Of them, how many have roots that are to be made.
+    /// The number of repositories among them whose roots have to be made.
     Missing {
         /// How many are to be made.
         missing: usize,

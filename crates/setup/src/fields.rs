@@ -52,7 +52,7 @@ impl Form {
 pub type Fields = &'static [(&'static str, Form)];
 
 /// The keys of a description.
-pub const TOP: Fields = &[("main", Form::Name), ("repositories", Form::Object)];
+pub const DESCRIPTION_FIELDS: Fields = &[("main", Form::Name), ("repositories", Form::Object)];
 
 /// The keys of a repository.
 pub const ENTRY: Fields = &[

@@ -52,7 +52,7 @@ pub use cancellation::Cancellation;
 pub use description::Description;
 pub use event::{Event, Observer};
 pub use fetch::ToFetch;
-pub use fields::{ENTRY, Fields, Form, PRAGMA, SOURCES, TOP};
+pub use fields::{DESCRIPTION_FIELDS, ENTRY, Fields, Form, PRAGMA, SOURCES};
 pub use locations::Locations;
 pub use problem::Problem;
 pub use rc::{InvocationLog, LOGGED_OPTIONS, Rc, RcFiles, RemoteCacheRc};

@@ -19,7 +19,7 @@ use crate::{
     reachable::Remark,
 };
 
-/// What the file says.
+/// The content of the file.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Locations {
     /// Git repositories that are here, by URL.

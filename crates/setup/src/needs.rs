@@ -1,9 +1,8 @@
-//! What the repositories of a description need of each other, as one graph: for the questions that are asked of every
-//! repository, each of which would otherwise walk over all that it reaches.
+//! The graph of what the repositories of a description need of each other. Several questions are asked of every
+//! repository; without the graph, each would search all that the repository reaches.
 //!
-//! A repository has two nodes: its *root*, which is all that a layer needs, and the *whole* of it, with all that its
-//! bindings and layers need. The root of one that is computed, or that is a tree structure, needs the whole of another
-//! one.
+//! A repository has two nodes. Its *root* is all that a layer needs. The *whole* of it includes all that its bindings
+//! and layers need. A computed root, or a tree structure, needs the whole of another repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +28,7 @@ pub(crate) struct Named<'n> {
 }
 
 impl<'n> Named<'n> {
-    /// What the entry of a repository says. `made_from`: the repository that its root is made from.
+    /// The names in the entry of a repository. `made_from`: the repository that its root is made from.
     pub(crate) fn by(description: &'n Description, name: &str, made_from: Option<&'n str>) -> Named<'n> {
         let Ok(entry) = description.entry(name) else { return Named { made_from, ..Named::default() } };
         let bindings = entry.get("bindings");

@@ -1,5 +1,5 @@
-//! From places in the configuration that a set-up makes to those in the description: what is wrong with a root is shown
-//! where a person wrote what the root is made from.
+//! From places in the configuration of a set-up to places in the description: an error about a root is shown at the
+//! source that a person wrote for it.
 
 use taut_syntax::{JsonPath, Location, Node, json::PathStep};
 
@@ -9,9 +9,8 @@ use crate::{
 };
 
 impl Description {
-    /// The place that determines a value of the configuration that is set up from this description: the value that was
-    /// taken over, or the field of the source that a root is made from; without such a field, the nearest value around
-    /// it.
+    /// The place in this description that determines a value of the configuration. That is the value that was taken
+    /// over, or the field of the root's source; without such a field, the nearest value around it.
     pub fn written(&self, path: &JsonPath) -> Location {
         let root = self.document().root();
         let [PathStep::Key(top), rest @ ..] = path.steps() else { return self.file() };

@@ -212,13 +212,13 @@ impl<'d> Fields<'d> {
     fn strings(
         &self,
         key: &str,
-        no_list: impl FnOnce(String) -> String,
+        not_a_list: impl FnOnce(String) -> String,
         no_string: impl FnOnce(String) -> String,
     ) -> Result<Vec<String>, Problem> {
         let Some(value) = self.get(key) else { return Ok(Vec::new()) };
         let message = format!("{} is a list of strings", quoted(key));
         let Some(items) = value.as_list() else {
-            return Err(self.wrong(value, message, no_list(text(value))));
+            return Err(self.wrong(value, message, not_a_list(text(value))));
         };
         match items.clone().find(|item| item.as_str().is_none()) {
             Some(wrong) => Err(self.wrong(wrong, message, no_string(text(wrong)))),
@@ -481,7 +481,7 @@ fn tree_structure(fields: &Fields<'_>) -> Result<Source, Problem> {
     }))
 }
 
-/// A field that has to be there, which the reference calls a key in roots that something else determines.
+/// A required field of a root that is determined by something else; in the reference's messages it is a "key".
 fn key<'d>(fields: &Fields<'d>, key: &str) -> Result<Node<'d>, Problem> {
     fields.get(key).ok_or_else(|| fields.missing(key, "key"))
 }

@@ -29,7 +29,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// What a note says of it.
+    /// The text about it in a note.
     pub(crate) fn note(&self, content: &Content) -> String {
         match self {
             Origin::Url(url) => format!("it came from {url}"),

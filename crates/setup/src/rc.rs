@@ -27,7 +27,7 @@ pub struct RcFiles {
     documents: Vec<Document>,
 }
 
-/// What rc files say; what they do not say is absent or empty.
+/// The settings in rc files. A setting that they do not have is absent or empty.
 #[derive(Clone, Default, Debug)]
 pub struct Rc {
     /// `local build root`.
@@ -84,7 +84,7 @@ pub struct Rc {
     pub description: Option<AnchoredPath>,
 }
 
-/// The entry `remote cache`, of which just-mr knows nothing.
+/// The entry `remote cache`, which just-mr does not have.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct RemoteCacheRc {
     /// `address`.
@@ -224,7 +224,7 @@ impl RcFiles {
         format!("{}\n", Value::Map(Map::from_entries(entries.collect())).to_json_pretty(2))
     }
 
-    /// What the files say.
+    /// The settings in the files.
     ///
     /// # Errors
     /// A value has another form, or the file of checkout locations does not exist.
@@ -251,7 +251,7 @@ impl RcFiles {
         }
     }
 
-    /// What the files say of a cache that builds share.
+    /// The settings of the files about a cache that builds share.
     ///
     /// # Errors
     /// A value has another form.
@@ -364,16 +364,16 @@ impl<'d> Reader<'_, 'd> {
         Ok(None)
     }
 
-    /// A list of strings, the value of `key`; `no_list` and `no_string` are the reference's words for what is not.
+    /// A list of strings, the value of `key`; `not_a_list` and `no_string` are the reference's words for what is not.
     fn strings(
         &self,
         key: &str,
         node: Node<'_>,
-        no_list: impl FnOnce(String) -> String,
+        not_a_list: impl FnOnce(String) -> String,
         no_string: impl FnOnce(Node<'_>) -> String,
     ) -> Result<Vec<String>, Problem> {
         let message = &format!("{} is a list of strings", quoted(key));
-        let Some(items) = node.as_list() else { return Err(wrong(node, message, no_list(text(node)))) };
+        let Some(items) = node.as_list() else { return Err(wrong(node, message, not_a_list(text(node)))) };
         match items.clone().find(|item| item.as_str().is_none()) {
             Some(found) => Err(wrong(found, message, no_string(found))),
             None => Ok(items.filter_map(|item| item.as_str().map(str::to_owned)).collect()),

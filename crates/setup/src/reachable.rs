@@ -12,9 +12,9 @@ use crate::{
 /// The repositories of a set-up.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ReachedRepositories {
-    /// Those whose roots are needed: the ones of the configuration, and those that are layers of them only.
+    /// The repositories whose roots are needed: those of the configuration, and those that are only layers of these.
     pub set_up: BTreeSet<String>,
-    /// Those of the configuration.
+    /// The repositories of the configuration.
     pub included: BTreeSet<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A set-up: from a description to a configuration, all roots of which are there.
+//! A set-up: from a description to a configuration whose roots all exist.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -172,8 +172,8 @@ impl Session<'_> {
         named.filter_map(|(_, node)| node.as_str()).filter(is_unknown).map(str::to_owned).collect()
     }
 
-    /// What the reference passes over: each place that names a repository that is not described, and values that mean
-    /// nothing. Keys that look misspelt are remarks.
+    /// Mistakes that the reference ignores: names of repositories without a description, and values without a meaning.
+    /// Keys that look misspelt are remarks.
     pub(crate) fn check(
         &self,
         description: &Description,

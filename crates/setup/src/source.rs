@@ -281,7 +281,7 @@ impl Source {
     /// Whether only the id of the tree is needed.
     pub fn is_absent(&self) -> bool {
         match self {
-            // A directory that is used as it is has no id by which it could be needed.
+            // A directory that is used as it is has no id, so no other source can name it.
             Source::File(Directory { absent, to_git, .. }) => *absent && *to_git,
             Source::Git(Commit { absent, .. })
             | Source::GitTree(MadeTree { absent, .. })

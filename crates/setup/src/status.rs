@@ -71,7 +71,7 @@ impl Presence {
     }
 }
 
-/// What a server says of the branch of a repository.
+/// The answer of a server about the branch of a repository.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BranchState {
     /// The commit is its newest one.

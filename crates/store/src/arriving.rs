@@ -26,7 +26,7 @@ impl Arriving {
     }
 }
 
-/// A receiver of which the bytes count.
+/// A receiver whose bytes are counted.
 pub(crate) struct Counting {
     receiver: Arc<dyn Receiver>,
     all: Arriving,

@@ -22,7 +22,7 @@ pub enum AddMode {
     /// The same, of a source: where servers are attached, a small content is written to the store only when it is read
     /// here.
     Later,
-    /// The file may become the stored object itself: the caller guarantees that no process can write to it any more.
+    /// The file may become the stored object itself: the caller guarantees that no process can write to it.
     Move,
 }
 

@@ -250,7 +250,7 @@ impl Store {
                 continue;
             }
             pending.pop();
-            // Those below are complete; the second time, of a tree that was pending twice, there are none left.
+            // The trees below are complete. If a tree was pending twice, none are left the second time.
             for (below, times) in std::mem::take(read.entry(tree).or_default()) {
                 let sum = times.saturating_mul(counts.get(&below).copied().unwrap_or(0));
                 let count = counts.entry(tree).or_default();

@@ -117,7 +117,7 @@ impl Store {
     }
 }
 
-/// The names of epoch directories that belong to no generation any more.
+/// The names of epoch directories that no longer belong to a generation.
 pub(crate) fn stale_epochs(layout: &Layout) -> Result<Vec<std::ffi::OsString>> {
     let mut names = Vec::new();
     for generation in 0..GENERATIONS {

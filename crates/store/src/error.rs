@@ -19,7 +19,7 @@ pub enum Error {
     Unusable {
         /// The tree.
         tree: ObjectInfo,
-        /// Which entry, and why.
+        /// The entry, and the reason.
         why: TreeError,
     },
     /// A server that should have an object does not answer for it.

@@ -125,7 +125,7 @@ impl Store {
     /// them. Nothing is asked if there is nothing to fetch. Returns how many bytes came.
     ///
     /// # Errors
-    /// [`Error::Missing`] of an object that no server has any more; or a server does not answer.
+    /// [`Error::Missing`] of an object that no server has; or a server does not answer.
     pub async fn fetch(&self, objects: &[ObjectInfo]) -> Result<u64> {
         let MissingObjects { tops, trees, files, bytes } = self.below(objects).await?;
         // Files before trees are stored: a tree in the store has all that is below it there.
@@ -233,7 +233,7 @@ impl Store {
         Ok(MissingObjects { tops, trees, files, bytes })
     }
 
-    /// Stores trees of which everything else is here by now, each after those in it.
+    /// Stores trees whose other contents are all here by now, each after those in it.
     fn put_fetched(
         &self,
         tops: Vec<Hash>,
@@ -341,8 +341,8 @@ impl Store {
     }
 
     /// Fetches contents, and returns how many bytes came, without those of contents of unknown size. What a server
-    /// turns out not to have is forgotten. Then everything else that was noted for that server is looked for, so that
-    /// what was lost together is made again together.
+    /// turns out not to have is forgotten. Then all other objects noted for that server are checked, so objects that
+    /// were lost together are made again together.
     async fn ask(&self, servers: &ServerObjects, wanted: HashMap<usize, ServerRequest>) -> Result<u64> {
         let mut bytes = 0;
         for (number, wanted) in wanted {
@@ -421,7 +421,7 @@ impl Store {
         Ok(())
     }
 
-    /// Looks for all that is below some trees at a server, of which a tree is not proof; forgets what is not there,
+    /// Looks for everything below some trees at a server, since a tree does not prove it; forgets what is not there,
     /// with the trees above it. Brings the directories here.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 
 /// How many kinds there are.
 /// The discriminants are indices into `shards.rs`'s table.
-pub(crate) const KINDS: usize = 6;
+pub(crate) const KIND_COUNT: usize = 6;
 
 impl Kind {
     // The names are those of the reference. In compatible mode a tree lies among the files, since its name is that of

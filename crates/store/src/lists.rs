@@ -46,7 +46,7 @@ impl Listed for Key {
 /// The lists of one entry.
 pub(crate) struct Lists {
     entry: Hash,
-    /// Those that could be read, the latest first.
+    /// The lists that could be read, the latest first.
     // Not those that could not be read: the next write leaves them out, and so repairs the entry.
     whole: Vec<Digest>,
 }

@@ -1,9 +1,8 @@
 //! What an installation that was killed left in the user's directory, and its removal.
 //!
 //! A file is installed by a rename of a complete one, which needs a temporary name in the output directory. Before the
-//! first such name a note is written below the build root, and locked as long as the process lives. A note whose lock
-//! is free belongs to a process that died: the names that it lists are removed by the next installation or garbage
-//! collection.
+//! first such name a note is written below the build root, and locked as long as the process lives. If the lock of a
+//! note is free, its process died. The next installation or garbage collection removes the names in it.
 
 use std::{
     ffi::OsStr,

@@ -1,5 +1,4 @@
-//! Objects that servers have, and this build root need not have: what is known of them, and trees of which something is
-//! elsewhere.
+//! Objects that servers have and this build root may lack: what is known of them, and the trees that contain some.
 //!
 //! An object that is noted for a server counts as present ([`Store::contains`]) without a question to the server. That
 //! is a claim and no proof: when it turns out wrong, because the server has collected the object, the note is removed
@@ -9,11 +8,11 @@
 //! A tree in the build root has everything below it there, too. So a tree with entries that only a server has is kept
 //! apart, as a file of its own; it counts as present as long as all its entries do.
 //!
-//! Both are kept between calls in lists (`lists.rs`), under the name of the epoch, so that they are collected with the
-//! objects: for each server the objects that were noted, with their hash and size (0 if it is not known); and for each
-//! tree that is kept apart the digest of the blob that has its bytes: a `Tree` message with nothing but the directory
-//! itself, as in compatible mode the bytes alone would be the tree. What is used of the older epoch is written into the
-//! younger.
+//! Both are kept between calls in lists (`lists.rs`), under the name of the epoch, so they are collected with the
+//! objects. For each server there are the noted objects, with hash and size (0 if it is not known). For each tree that
+//! is kept apart there is the digest of the blob with its bytes. That blob is a `Tree` message with the directory
+//! alone: in compatible mode the bare bytes would be the tree itself. Entries of the older epoch that are used are
+//! written into the younger.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -90,14 +89,14 @@ struct SeparateTree {
 #[derive(Default)]
 struct ServerIndex {
     held: HashMap<Key, KnownObject>,
-    /// Trees of which everything was found present; emptied when something is forgotten.
+    /// Trees that were found complete; emptied when something is forgotten.
     // So that each tree is walked once, however many trees contain it.
     sound: HashSet<Hash>,
     trees: HashMap<Hash, SeparateTree>,
     /// What no list has yet, by server; and trees.
     new: Vec<Vec<Key>>,
     new_trees: Vec<Hash>,
-    /// Whose lists have something that was forgotten.
+    /// Servers whose lists contain something that was forgotten.
     stale: ServerSet,
     /// The lists of the older epoch, by server, if there is one.
     older: Vec<Option<Lists>>,
@@ -317,7 +316,7 @@ impl ServerObjects {
         state.lists_of_trees.as_mut().map_or(Ok(()), |lists| lists.add(store, trees))
     }
 
-    /// Keeps a tree of which something is elsewhere.
+    /// Keeps a tree whose contents are partly elsewhere.
     pub(crate) fn keep_tree(&self, store: &Store, hash: &Hash, encoded: &[u8]) -> Result<()> {
         if self.has_kept(store, hash)? {
             return Ok(());

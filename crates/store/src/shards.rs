@@ -12,13 +12,13 @@ use taut_sys::{At, CachedDir, Dir, FileKind, Links, if_exists};
 
 use crate::{
     Result, Store,
-    layout::{GENERATIONS, KINDS, Kind, shard_and_name},
+    layout::{GENERATIONS, KIND_COUNT, Kind, shard_and_name},
 };
 
 /// All directories that were opened so far. `OnceLock` is enough: threads that race open the same directory, and one of
 /// the descriptors is cached.
 #[derive(Default)]
-pub(crate) struct Shards([[OfKind; KINDS]; GENERATIONS]);
+pub(crate) struct Shards([[OfKind; KIND_COUNT]; GENERATIONS]);
 
 #[derive(Default)]
 struct OfKind {

@@ -1,10 +1,10 @@
-//! The names that objects have in the standard protocol, which is SHA-256, where the store has git's. A store in
+//! The names of objects in the standard protocol (SHA-256), for a store that names objects as git does. A store in
 //! compatible mode has these names itself: there they are computed, and nothing is kept.
 //!
 //! They are kept in lists (`lists.rs`), under the name of the epoch: for each object its standard digest, of a tree
-//! that of its own `Directory` message. Parts of large blobs have names, too: that of the blob, `+`, and where the part
-//! begins. So chunks that a service has of another content are found here. Nothing is lost with one but time: a name
-//! can be computed again from the object. What is used of the older epoch is written into the younger; the rest is
+//! that of its own `Directory` message. Parts of large blobs have names, too: that of the blob, `+`, and the offset of
+//! the part. So a chunk that a service names for another content is found here. A lost name costs only time: it can be
+//! computed again from the object. Names of the older epoch that are used are written into the younger; the rest is
 //! collected with its objects.
 
 use std::{
@@ -35,7 +35,7 @@ struct NameIndex {
     /// Blobs and parts of blobs by their standard name.
     // The other direction, for what a server names and this machine may have already.
     blobs: HashMap<Digest, Key>,
-    /// Those that no list of the youngest epoch has.
+    /// The names that no list of the youngest epoch has.
     new: Vec<Key>,
     /// The lists of the youngest epoch; `None` if nothing is kept.
     lists: Option<Lists>,

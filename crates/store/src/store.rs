@@ -97,7 +97,7 @@ impl Store {
     /// Releases the lock, so that garbage can be collected. The build root must not be used before [`Store::resume`].
     ///
     /// # Errors
-    /// The build root is no longer there, or cannot be used any more.
+    /// The build root is no longer there, or no longer usable.
     pub fn pause(&self) -> Result<()> {
         // The flag is read and set by the one thread that runs the rounds of `watch`; no other thread uses the store
         // then. `SeqCst` since it costs nothing here.

@@ -1,9 +1,10 @@
 //! The target-level cache: results of export targets by the hash of what determines them.
 //!
 //! An entry lies below a directory of its *shard*, which is named by the hash of a description of where actions run,
-//! and under its key. It is the text `[<hash>:<size>:f]`, which names a file of the CAS with the result as JSON. What
-//! that text refers to (objects, and other entries, which it *implies*) is known to the crate that writes it; here it
-//! is read by a function of the caller ([`ReadReferences`]). Key and description are files of the CAS, too.
+//! and under its key. It is the text `[<hash>:<size>:f]`, which names a file of the CAS with the result as JSON. The
+//! result refers to objects, and to other entries, which it *implies*. Only the crate that writes it knows its format;
+//! here a function of the caller finds the references ([`ReadReferences`]). Key and description are files of the CAS,
+//! too.
 //!
 //! An entry of the youngest generation is complete: what it refers to is brought there before it, when it is written
 //! and when it is found in the older generation.
@@ -69,8 +70,8 @@ impl TargetCache {
         TargetCache { store: store.clone(), description, shard, read, dirs: Default::default() }
     }
 
-    /// Looks an entry up. One that is only in the older generation is brought into the youngest, with all that it
-    /// refers to; if that is not complete, it is absent.
+    /// Looks an entry up. An entry that is only in the older generation is linked into the youngest, with all that it
+    /// refers to. If something of that is missing, the entry counts as absent.
     ///
     /// # Errors
     /// The build root cannot be read, or the entry cannot be linked into the youngest generation.
@@ -130,8 +131,8 @@ impl TargetCache {
         Ok(value)
     }
 
-    /// Of an entry and the entries that it implies, removes those that cannot be read, or have a missing object.
-    /// Returns whether there was any.
+    /// Removes an entry, and entries that it implies, if they cannot be read, or have a missing object. Returns whether
+    /// there was any.
     ///
     /// # Errors
     /// The build root cannot be read or written to.

@@ -65,7 +65,7 @@ impl Drop for Temporary<'_> {
 
 /// A content that comes piece by piece, in a temporary file that stays open meanwhile. Its owner calls
 /// [`PartialFile::discard`] when it is dropped.
-// Without the store that it belongs to, which its owner has: a `Temporary` borrows from that.
+// It does not borrow the store, as a `Temporary` does: its owner has the store.
 #[derive(Default)]
 pub(crate) struct PartialFile(Option<(String, fs::File)>);
 

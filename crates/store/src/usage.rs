@@ -40,8 +40,8 @@ impl Usage {
         usage
     }
 
-    /// What was there and is not any more.
-    pub fn less(self, left: Usage) -> Usage {
+    /// What was there and is no longer.
+    pub fn minus(self, left: Usage) -> Usage {
         Usage { files: self.files.saturating_sub(left.files), bytes: self.bytes.saturating_sub(left.bytes) }
     }
 }

@@ -1,10 +1,9 @@
-//! Sources that are in memory only, where servers execute actions: a server that lacks one gets it from here, and if
-//! all goes well nothing here ever reads it. To make a file of each would cost more than everything else that is done
-//! for a source.
+//! Sources that are in memory only, when servers execute actions. A server that lacks one gets it from here; usually
+//! nothing on this machine reads it. A file for each would cost more than everything else that is done for a source.
 //!
-//! Such a content counts as present. What reads objects of the store in any other way writes it first
-//! ([`Store::present`]), so nothing else has to know of it. If this process ends before, it is lost, as an object that
-//! was collected: the source is read again when it is wanted.
+//! Such a content counts as present. All other readers of the store call [`Store::present`], which writes it first, so
+//! they need not know of it. If this process ends before, the content is lost like a collected object: the source is
+//! read again when it is needed.
 
 use std::{
     collections::HashMap,

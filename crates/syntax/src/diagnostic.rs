@@ -150,7 +150,7 @@ const AS_WARNING: char = '\u{11}';
 const BELOW_NOTHING: char = '\u{12}';
 
 /// Around the name of what is tried once, however many ways lead there; what follows is shown on the first way only.
-const ONCE: [char; 2] = ['\u{1d}', '\u{1f}'];
+const ONCE_MARKS: [char; 2] = ['\u{1d}', '\u{1f}'];
 
 /// A message of the reference, as it is shown.
 pub struct ReferenceMessage {
@@ -250,7 +250,7 @@ impl Diagnostic {
     #[must_use]
     pub fn once(mut self, name: &str) -> Diagnostic {
         if !self.is_own() {
-            let [begin, end] = ONCE;
+            let [begin, end] = ONCE_MARKS;
             let texts = self.reference_text().split(NEXT_MESSAGE);
             let texts: Vec<String> = texts
                 .map(|text| {
@@ -307,7 +307,7 @@ impl Diagnostic {
             // The mark may be there several times, if warnings were put before warnings.
             let mut rest = text.trim_start_matches([AS_WARNING, BELOW_NOTHING]);
             let (mut text, mut once) = (String::new(), Vec::new());
-            let [begin, end] = ONCE;
+            let [begin, end] = ONCE_MARKS;
             while let Some((before, inside)) = rest.split_once(begin) {
                 text += before;
                 once.push(inside.to_owned());

@@ -198,8 +198,7 @@ impl Dir {
         error
     }
 
-    /// The directory that a link in this one leads to, wherever that is: for sources, which the reference reads in the
-    /// same way.
+    /// The directory that a link in this one leads to, also outside. For sources, as in the reference.
     ///
     /// # Errors
     /// It does not exist.

@@ -44,7 +44,7 @@ impl Error {
 
     /// The system's error number.
     pub(crate) fn errno(&self) -> Option<rustix::io::Errno> {
-        let inner = self.source.get_ref().and_then(|inner| inner.downcast_ref::<InTheWay>());
+        let inner = self.source.get_ref().and_then(|inner| inner.downcast_ref::<Obstruction>());
         inner.map(|found| found.errno).or_else(|| rustix::io::Errno::from_io_error(&self.source))
     }
 
@@ -52,7 +52,7 @@ impl Error {
     pub(crate) fn found(self, path: PathBuf, kind: FileKind) -> Error {
         let Some(errno) = self.errno() else { return self };
         let path = Some(path).filter(|path| *path != self.path);
-        let inner = InTheWay { errno, path, kind };
+        let inner = Obstruction { errno, path, kind };
         Error { source: io::Error::new(self.source.kind(), inner), ..self }
     }
 
@@ -117,16 +117,16 @@ pub fn in_words(error: &io::Error) -> String {
     words.map_or(text.clone(), str::to_owned)
 }
 
-/// What is in the place of a directory, and the system's error number.
+/// Something that is not a directory in the place of one, and the system's error number.
 #[derive(Debug)]
-struct InTheWay {
+struct Obstruction {
     errno: rustix::io::Errno,
     /// Where it is, unless that is the path of the error, which the message has already.
     path: Option<PathBuf>,
     kind: FileKind,
 }
 
-impl fmt::Display for InTheWay {
+impl fmt::Display for Obstruction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             FileKind::Symlink => "a symbolic link, which is not followed",
@@ -141,7 +141,7 @@ impl fmt::Display for InTheWay {
     }
 }
 
-impl std::error::Error for InTheWay {}
+impl std::error::Error for Obstruction {}
 
 /// Something is not a regular file.
 #[derive(Debug)]

@@ -237,7 +237,7 @@ fn now() -> i128 {
 /// Magic numbers (statfs(2)) of file systems that another machine or program may change without this kernel's
 /// knowledge, with dates of another clock: NFS, SMB (two), CIFS, 9P, FUSE, Ceph, AFS, Coda; Lustre, GPFS, BeeGFS, GFS2,
 /// OCFS2; shared folders of VirtualBox and VMware.
-// Those that are remote, not those that are local: a local file system that is newer than this program works at once.
+// A list of remote ones, not of local ones, so a new local file system works without a change here.
 const REMOTE: [u32; 16] = [
     0x6969,
     0x517b,

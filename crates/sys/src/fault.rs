@@ -1,13 +1,12 @@
 //! Injection of faults into file access, and a count and log of it: for tests.
 //!
-//! Off by default, at the price of one relaxed load per call. Switched on either by [`fail_nth`] or, for whole
-//! processes, by the environment variable `TAUT_TEST_FAULT=N:ERRNO`, which makes the N-th call of [`crate::At`],
-//! [`crate::Dir`] and [`crate::File`] (counted from 1) fail with that error number, or
-//! `TAUT_TEST_FAULT=OPERATION@PART:ERRNO`, which does so to all calls of an operation (with `-` for blanks) at paths
-//! that contain a text. In place of the number, `panic` has the thread panic there, and `change` has a byte appended to
-//! the file at that path before each call, as another program does that writes at the wrong moment. A number in
-//! parentheses behind it is how many such calls pass before the first that does not: `open@/in:2(1)`. Several faults
-//! are separated by commas.
+//! Off by default, at the price of one relaxed load per call. Switched on by [`fail_nth`] or, for whole processes, by
+//! an environment variable. `TAUT_TEST_FAULT=N:ERRNO` makes the N-th call of [`crate::At`], [`crate::Dir`] and
+//! [`crate::File`] (counted from 1) fail with that error number. `TAUT_TEST_FAULT=OPERATION@PART:ERRNO` does so for all
+//! calls of an operation (with `-` for blanks) at paths that contain the text PART. In place of the number, `panic`
+//! makes the thread panic there, and `change` appends a byte to the file at that path before each call, like another
+//! program that writes at the wrong moment. A number in parentheses is the number of such calls that pass before the
+//! first fault: `open@/in:2(1)`. Several faults are separated by commas.
 //!
 //! What is not a call of the file layer, as the start of a process or a thread, has a [`point`] of its own for this,
 //! which is neither counted nor logged.
@@ -35,7 +34,7 @@ use std::{
 
 use crate::normal;
 
-// In every build, not behind a feature: what is tested is the binary that users get.
+// In every build, not behind a feature: the binary of users is the one that is tested.
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static FAIL_AT: AtomicU64 = AtomicU64::new(0);
@@ -44,7 +43,7 @@ static FAIL_WHERE: OnceLock<Vec<Faulty>> = OnceLock::new();
 static LOG: OnceLock<fs::File> = OnceLock::new();
 static FROM_ENVIRONMENT: Once = Once::new();
 
-/// Which calls do not go well.
+/// The calls that get a fault.
 struct Faulty {
     op: String,
     part: String,

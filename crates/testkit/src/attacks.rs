@@ -101,8 +101,8 @@ impl Decoy {
             let at = |name: &str| dir.path().join(name);
             fs::create_dir_all(at("sub/deep"))?;
             fs::create_dir(at("root"))?;
-            // Names that tests use in workspaces too, so that a tool that is led out here finds something to
-            // overwrite or remove.
+            // The same names as in the workspaces of tests: a tool that is led out to this directory would overwrite or
+            // remove them.
             for (name, mode) in [("file", 0o644), ("secret", 0o600), ("a", 0o755), ("out", 0o644)] {
                 fs::write(at(name), format!("precious {name}\n"))?;
                 fs::set_permissions(at(name), fs::Permissions::from_mode(mode))?;
@@ -135,7 +135,7 @@ impl Decoy {
     /// If so; `what` is the operation under test, for the message.
     #[track_caller]
     pub fn assert_untouched(&self, what: &str) {
-        // A decoy that cannot be read any more is seen as empty, which it was not.
+        // A decoy that has become unreadable counts as empty, so it differs from before.
         let now = seen(self.path()).unwrap_or_default();
         assert_eq!(now, self.before, "{what}: the outside was touched");
     }

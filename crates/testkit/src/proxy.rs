@@ -254,7 +254,7 @@ fn pass(state: &Arc<ProxyState>, way: Direction, fault: Option<LinkFault>, from:
             } else {
                 let _ = to.shutdown(Shutdown::Write);
             }
-            // The reader learns by this that nothing is passed on any more.
+            // By this the reader notices that nothing more is passed on.
             drop(pieces);
         });
         let mut from = from;
@@ -308,7 +308,7 @@ fn write(
             }
             Some(LinkFault::Flipped(of, after)) => {
                 if let Some(place) = inside(of, after, &bytes) {
-                    // Which bit it is depends on the place, so the seed decides about it too.
+                    // The bit depends on the place, so the seed determines it, too.
                     bytes[place] ^= 1 << (after % 8);
                 }
             }

@@ -50,8 +50,7 @@ impl JsonWriter {
         JsonWriter { indent: Some(indent), ..JsonWriter::compact() }
     }
 
-    /// Minimal text of which soon after `limit` bytes no more values are written: it is complete only if it is no
-    /// longer than that.
+    /// Minimal text that ends soon after `limit` bytes: it is complete only if it is no longer than that.
     pub(crate) fn limited(limit: usize) -> Self {
         JsonWriter { limit, ..JsonWriter::compact() }
     }

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The size from which on one round is enough, and the reference would take too long.
-const LARGE: usize = 100_000;
+const ONE_ROUND_SIZE: usize = 100_000;
 
 /// The report for programs.
 #[derive(Default)]
@@ -56,7 +56,7 @@ pub(super) fn run(args: &[String]) -> Result<()> {
     let mut report = Report::default();
     for &shape in &options.shapes {
         for &size in &options.sizes {
-            let at_all = |rival: &&Rival| size < LARGE || rival.name() != "just";
+            let at_all = |rival: &&Rival| size < ONE_ROUND_SIZE || rival.name() != "just";
             let rivals: Vec<&Rival> = rivals.iter().filter(at_all).collect();
             Bench::new(shape, size, &rivals, &options)?.run(&mut report)?;
         }
@@ -90,7 +90,7 @@ impl<'o> Bench<'o> {
     fn new(shape: Shape, size: usize, rivals: &'o [&'o Rival], options: &'o Options) -> Result<Self> {
         let mut graph = Graph::new(shape, size);
         graph.configure();
-        let rounds = if size < LARGE { options.rounds } else { 1 };
+        let rounds = if size < ONE_ROUND_SIZE { options.rounds } else { 1 };
         let scratch = tempfile::tempdir()?;
         Ok(Self { graph, rivals, options, rounds, scratch, copy: 0, changes: 0 })
     }
@@ -152,8 +152,9 @@ impl<'o> Bench<'o> {
     fn print(&self, phase: Phase, rows: &Rows) {
         let lines = rows.lines(phase);
         if !lines.is_empty() {
-            let cone =
-                self.cone(phase).map_or_else(String::new, |cone| format!("; it reaches {cone} actions"));
+            let cone = self
+                .invalidated_count(phase)
+                .map_or_else(String::new, |cone| format!("; it reaches {cone} actions"));
             println!("  -- {}{cone}", phase.meaning());
             lines.iter().for_each(|line| println!("{line}"));
         }
@@ -174,7 +175,7 @@ impl<'o> Bench<'o> {
     }
 
     /// How many actions a change invalidates at most.
-    fn cone(&self, phase: Phase) -> Option<usize> {
+    fn invalidated_count(&self, phase: Phase) -> Option<usize> {
         match phase {
             Phase::Source | Phase::Tenth => Some(self.graph.cone_of_source()),
             Phase::Command => Some(self.graph.cone_of_command()),

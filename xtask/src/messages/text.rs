@@ -31,7 +31,7 @@ pub(super) fn placeholders(text: &str) -> String {
     out + rest
 }
 
-/// A text with one blank for white space; also for characters of control, which separate the messages of the reference.
+/// A text with one blank for white space and for control characters, which separate the messages of the reference.
 pub(super) fn normal(text: &str) -> String {
     let parts = text.split(|c: char| c.is_whitespace() || c.is_control());
     let mut out = String::new();
@@ -58,8 +58,8 @@ pub(super) fn is_sentence(text: &str) -> bool {
                 && letters.chars().all(|c| c.is_alphanumeric() || "-'_".contains(c))
         };
         let words: Vec<bool> = piece.split(' ').map(is_word).collect();
-        // Names, keys and words of other programs are mostly single words; what has two in a row is
-        // a sentence or meant to be shown like one.
+        // Names, keys and words of other programs are mostly single words; two words in a row are a sentence, or shown
+        // like one.
         words.windows(2).any(|pair| pair == [true, true])
     })
 }
@@ -80,7 +80,7 @@ pub(super) fn is_covered(text: &str, answers: &[String]) -> bool {
     if is_there(&pieces) {
         return true;
     }
-    // Nor is a capital letter at its beginning, of texts that both voices have.
+    // Texts of both voices begin with a capital letter only under the name `just`.
     let Some(first) =
         pieces.first_mut().filter(|first| text.starts_with(**first) && first.is_char_boundary(1))
     else {

@@ -222,7 +222,7 @@ impl Scripts {
 fn wait(child: &mut Child, limit: Duration) -> Result<Outcome> {
     let start = Instant::now();
     loop {
-        // The process stays a zombie, so that its number, which is that of its group, is not used again.
+        // The process stays a zombie, so its number, which names its group, is not used again.
         let options = rustix::process::WaitIdOptions::EXITED
             | rustix::process::WaitIdOptions::NOHANG
             | rustix::process::WaitIdOptions::NOWAIT;

@@ -169,8 +169,8 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     let mut shell = match scope.field_with("sh -c", || Value::Null, deps)? {
         Value::Null => Vec::new(),
         Value::List(list) => crate::strings::strings(&list)
-            .ok_or_else(|| scope.written.no_strings("sh -c", &Value::List(list)))?,
-        other => return Err(scope.written.no_strings("sh -c", &other)),
+            .ok_or_else(|| scope.written.not_strings("sh -c", &Value::List(list)))?,
+        other => return Err(scope.written.not_strings("sh -c", &other)),
     };
     if shell.is_empty() {
         shell = vec!["sh".into(), "-c".into()];

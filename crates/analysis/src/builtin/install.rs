@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use taut_engine::Fail;
 use taut_expr::{Offer, stage::tree_conflict};
-use taut_syntax::{Diagnostic, Kind, Location, quoted};
+use taut_syntax::{Diagnostic, Kind, quoted};
 use taut_value::{
     EntityName, Map, NamedTarget, Str, TargetResult, Value,
     path::{join, normal_path, unusable},
@@ -93,10 +93,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         // `files` name single places on purpose, and the reference refuses them where anything is staged already.
         if let Some((_, other)) = stage.0.get(path) {
             let message = format!("Staging conflict for path {}", quoted(&path));
-            let at = Location::key(
-                scope.written.entry.label().clone(),
-                scope.written.entry.path().key("files").key(path),
-            );
+            let at = scope.written.entry.key_location(scope.written.entry.path().key("files").key(path));
             let note = format!("the runfiles of {other} have something there, too");
             let reference = format!("Staging conflict for path {path}");
             return Err(fail(Diagnostic::error(message).reference(reference).at(at).note(note)));
@@ -187,7 +184,7 @@ fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail
     let name = dep.name.to_json();
     let wrong = |message: String, reference: &str| {
         let in_file = scope.written.entry.path().key("files").key(path);
-        let at = Location::value(scope.written.entry.label().clone(), in_file);
+        let at = scope.written.entry.value_location(in_file);
         let help = "\"files\" takes single artifacts; \"deps\" and \"dirs\" take all of a target";
         let reference = format!("{reference} for {name} to be staged to {path}");
         fail(Diagnostic::error(message).reference(reference).at(at).help(help))
@@ -221,9 +218,7 @@ fn files(scope: &Scope<'_>) -> Result<Vec<(Str, NamedTarget)>, Fail> {
         if let Some(why) = unusable(path, true).filter(|_| is_extended) {
             let shown = Value::string(path).to_json();
             let message = format!("\"files\" has a file at {shown}, which {why}");
-            return Err(fail(
-                Diagnostic::error(message).at(Location::key(scope.written.entry.label().clone(), at)),
-            ));
+            return Err(fail(Diagnostic::error(message).at(scope.written.entry.key_location(at))));
         }
         let expr = taut_expr::Expr::compile_at(json, at);
         let value = taut_expr::evaluate(&expr, &scope.env, &Default::default(), &mut taut_expr::Pure);

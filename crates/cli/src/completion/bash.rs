@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Candidate,
-    words::{Offer, Otherwise, offer},
+    words::{Offer, ShellFallback, offer},
 };
 
 /// The answer for a line up to the cursor: the options of `compopt`, then candidates, one a line. `breaks`: the value
@@ -20,9 +20,9 @@ pub fn answer(line: &str, breaks: &str, cwd: &Path) -> String {
     let before: Vec<&str> = before.iter().map(|word| &*word.meant).collect();
     let Offer { candidates, otherwise } = offer(&before, &current.meant, cwd);
     let mut options = match otherwise {
-        Otherwise::Nothing => "",
-        Otherwise::Files => "default",
-        Otherwise::Directories => "dirnames",
+        ShellFallback::Nothing => "",
+        ShellFallback::Files => "default",
+        ShellFallback::Directories => "dirnames",
     }
     .to_owned();
     if let [only] = &candidates[..]

@@ -21,7 +21,7 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// The one that the options of a call in a directory name, or that in its workspace. What rc files say is not read.
+    /// The description that the options of a call name, or that of the workspace of `cwd`. Rc files are not read.
     pub(super) fn of(cwd: &Path, values: &BTreeMap<&str, String>) -> Option<Description> {
         let root = match values.get("workspace_root") {
             Some(root) => Some(cwd.join(root)),
@@ -45,14 +45,14 @@ impl Description {
         repositories.into_iter().flat_map(|repositories| repositories.entries())
     }
 
-    /// All repositories, each with what it is made from: `git`, `archive`; one of another name has no type.
+    /// All repositories, each with its type (`git`, `archive`); another name of a repository has no type.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let named =
             |(name, entry): (&str, Node<'_>)| Candidate::new(name, made_from(entry).unwrap_or_default());
         self.entries().map(named).collect()
     }
 
-    /// The local names that the main repository has for others, each with the name of these.
+    /// The local names in the main repository, each with the name of the repository.
     pub(super) fn bindings(&self) -> Vec<(String, String)> {
         let written =
             self.main.as_deref().or_else(|| self.document.root().get("main").and_then(Node::as_str));
@@ -69,7 +69,7 @@ impl Description {
 
     /// The directory with the targets of a repository and the name of targets files, if it is a directory.
     pub(super) fn directory(&self, name: &str) -> Option<(PathBuf, String)> {
-        // Names of names end; a cycle of them is an error elsewhere.
+        // A name may stand for another name. A cycle of names is reported elsewhere.
         const MAX_NAMES: usize = 32;
         let entry = |name: &str| self.entries().find(|(known, _)| *known == name).map(|(_, entry)| entry);
         let first = entry(name)?;

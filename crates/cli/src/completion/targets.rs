@@ -1,7 +1,7 @@
 //! Names of targets and files, as they are typed.
 //!
-//! Only directories are listed, and the targets file of one module is read: the one that the word names, or that of the
-//! module that the working directory is in. So this takes the same short time in every workspace.
+//! Only directories are listed, and one targets file is read: that of the module in the word, or else of the module of
+//! the working directory. So this takes the same short time in every workspace.
 
 use std::{collections::BTreeMap, path::Path};
 

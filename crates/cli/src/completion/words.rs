@@ -1,4 +1,4 @@
-//! What may stand at the cursor, by the words before it and the definition of the command line.
+//! Candidates for the word at the cursor, by the words before it and the definition of the command line.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -7,23 +7,23 @@ use clap::{Arg, Command};
 use super::{Candidate, actions, repositories::Description, targets};
 use crate::options::definition;
 
-/// What may stand at the cursor.
+/// The candidates for the word at the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Offer {
     pub(super) candidates: Vec<Candidate>,
-    pub(super) otherwise: Otherwise,
+    pub(super) otherwise: ShellFallback,
 }
 
-/// What the shell is to offer itself.
+/// What the shell offers by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Otherwise {
+pub(super) enum ShellFallback {
     Nothing,
     Files,
     Directories,
 }
 
 impl Offer {
-    /// Those of some candidates that begin as the word at the cursor does.
+    /// The candidates that begin like the word at the cursor.
     fn of(candidates: impl IntoIterator<Item = Candidate>, current: &str) -> Offer {
         let mut candidates: Vec<_> = candidates
             .into_iter()
@@ -34,10 +34,10 @@ impl Offer {
             .collect();
         candidates.sort();
         candidates.dedup_by(|a, b| a.text == b.text);
-        Offer { candidates, otherwise: Otherwise::Nothing }
+        Offer { candidates, otherwise: ShellFallback::Nothing }
     }
 
-    fn by_shell(otherwise: Otherwise) -> Offer {
+    fn by_shell(otherwise: ShellFallback) -> Offer {
         Offer { candidates: Vec::new(), otherwise }
     }
 }
@@ -58,8 +58,8 @@ const DIRECTORIES: [&str; 8] = [
 /// Options whose values are paths in a result, which is not known here.
 const IN_RESULTS: [&str; 2] = ["print_to_stdout", "sub_object_path"];
 
-/// What may stand at the cursor, in the word that begins with `current`, behind other words, the first of which is the
-/// subcommand.
+/// The candidates for the word at the cursor, which begins with `current`. `before`: the words before it, the
+/// subcommand first.
 pub(super) fn offer(before: &[&str], current: &str, cwd: &Path) -> Offer {
     // The definition that words are parsed by, so what is offered is what is accepted.
     let tool = definition("taut");
@@ -71,7 +71,7 @@ pub(super) fn offer(before: &[&str], current: &str, cwd: &Path) -> Offer {
         [name, before @ ..] => (*name, before),
         [] => return of_tool(&tool, current),
     };
-    let Some(command) = tool.find_subcommand(name) else { return Offer::by_shell(Otherwise::Nothing) };
+    let Some(command) = tool.find_subcommand(name) else { return Offer::by_shell(ShellFallback::Nothing) };
     let given = TypedWords::of(before, command);
     let value = |arg, lead: &str, begun: &str| value(arg, lead, begun, cwd, &given.values);
     if let Some(arg) = given.unfinished {
@@ -83,14 +83,14 @@ pub(super) fn offer(before: &[&str], current: &str, cwd: &Path) -> Offer {
             Some((option, begun)) => {
                 match option.strip_prefix("--").and_then(|long| by_long(command, long)) {
                     Some(arg) => value(arg, &format!("{option}="), begun),
-                    None => Offer::by_shell(Otherwise::Nothing),
+                    None => Offer::by_shell(ShellFallback::Nothing),
                 }
             }
         };
     }
     match command.get_positionals().find(|arg| !arg.is_hide_set()) {
         Some(arg) => value(arg, "", current),
-        None => Offer::by_shell(Otherwise::Nothing),
+        None => Offer::by_shell(ShellFallback::Nothing),
     }
 }
 
@@ -106,7 +106,7 @@ fn of_tool(tool: &Command, current: &str) -> Offer {
     Offer::of(subcommands.chain(options), current)
 }
 
-/// What the words between subcommand and cursor say.
+/// The options and names between subcommand and cursor.
 struct TypedWords<'c> {
     /// An option whose value is still to come.
     unfinished: Option<&'c Arg>,
@@ -180,11 +180,11 @@ fn options(command: &Command, current: &str) -> Vec<Candidate> {
         .collect()
 }
 
-/// The values of an option or argument, of which `begun` is there, behind `lead` in the same word. `given`: the values
-/// of other options.
+/// The values of an option or argument that begin with `begun`. `lead`: the part of the word before the value. `given`:
+/// the values of other options.
 fn value(arg: &Arg, lead: &str, begun: &str, cwd: &Path, given: &BTreeMap<&str, String>) -> Offer {
     if !takes_value(arg) {
-        return Offer::by_shell(Otherwise::Nothing);
+        return Offer::by_shell(ShellFallback::Nothing);
     }
     let of = |values: Vec<Candidate>| {
         // With what is before it in the word: shells replace the whole word at the cursor.
@@ -210,10 +210,10 @@ fn value(arg: &Arg, lead: &str, begun: &str, cwd: &Path, given: &BTreeMap<&str, 
         return of(Description::of(cwd, given).map(|all| all.candidates()).unwrap_or_default());
     }
     Offer::by_shell(match () {
-        () if IN_RESULTS.contains(&id) => Otherwise::Nothing,
-        () if DIRECTORIES.contains(&id) || is("DIR") => Otherwise::Directories,
-        () if is("PATH") || is("FILE") => Otherwise::Files,
-        () => Otherwise::Nothing,
+        () if IN_RESULTS.contains(&id) => ShellFallback::Nothing,
+        () if DIRECTORIES.contains(&id) || is("DIR") => ShellFallback::Directories,
+        () if is("PATH") || is("FILE") => ShellFallback::Files,
+        () => ShellFallback::Nothing,
     })
 }
 
@@ -226,7 +226,7 @@ mod tests {
         offer.candidates.into_iter().map(|candidate| candidate.text).collect()
     }
 
-    fn otherwise(before: &[&str], current: &str) -> Otherwise {
+    fn otherwise(before: &[&str], current: &str) -> ShellFallback {
         offer(before, current, Path::new("/")).otherwise
     }
 
@@ -258,14 +258,14 @@ mod tests {
 
     #[test]
     fn paths_are_left_to_the_shell() {
-        assert_eq!(otherwise(&["build", "-c"], ""), Otherwise::Files);
-        assert_eq!(otherwise(&["build", "-vc"], ""), Otherwise::Files);
-        assert_eq!(otherwise(&["build", "-cx"], "--fi"), Otherwise::Nothing);
-        assert_eq!(otherwise(&["build", "--log-file="], ""), Otherwise::Nothing);
-        assert_eq!(otherwise(&["build"], "--log-file=a"), Otherwise::Files);
-        assert_eq!(otherwise(&["install", "-o"], "ou"), Otherwise::Directories);
-        assert_eq!(otherwise(&["what-if"], ""), Otherwise::Files);
-        assert_eq!(otherwise(&["build", "-P"], ""), Otherwise::Nothing);
-        assert_eq!(otherwise(&["init"], ""), Otherwise::Directories);
+        assert_eq!(otherwise(&["build", "-c"], ""), ShellFallback::Files);
+        assert_eq!(otherwise(&["build", "-vc"], ""), ShellFallback::Files);
+        assert_eq!(otherwise(&["build", "-cx"], "--fi"), ShellFallback::Nothing);
+        assert_eq!(otherwise(&["build", "--log-file="], ""), ShellFallback::Nothing);
+        assert_eq!(otherwise(&["build"], "--log-file=a"), ShellFallback::Files);
+        assert_eq!(otherwise(&["install", "-o"], "ou"), ShellFallback::Directories);
+        assert_eq!(otherwise(&["what-if"], ""), ShellFallback::Files);
+        assert_eq!(otherwise(&["build", "-P"], ""), ShellFallback::Nothing);
+        assert_eq!(otherwise(&["init"], ""), ShellFallback::Directories);
     }
 }

@@ -77,7 +77,7 @@ fn write(directory: &Path) -> Result<String, String> {
     Ok(report(directory, &proposal, &written, &notes))
 }
 
-/// What was written, what it says, what it does not, and the commands to go on with.
+/// The files that were written, the proposed targets, the open questions, and the next commands.
 fn report(directory: &Path, proposal: &Proposal, written: &[String], notes: &[String]) -> String {
     let mut text = String::from("Written:\n");
     for path in written {
@@ -109,7 +109,7 @@ fn report(directory: &Path, proposal: &Proposal, written: &[String], notes: &[St
 }
 
 /// So many targets of a kind are listed.
-const MAX_OF_KIND: usize = 12;
+const MAX_LISTED_TARGETS: usize = 12;
 
 /// A line for each target.
 fn list(summaries: &[Summary]) -> String {
@@ -118,7 +118,7 @@ fn list(summaries: &[Summary]) -> String {
     for kind in ["program", "library", "script", "test"] {
         let of_kind: Vec<&Summary> = summaries.iter().filter(|summary| summary.kind == kind).collect();
         // A line that represents one more would not be shorter.
-        let count = if of_kind.len() <= MAX_OF_KIND + 1 { of_kind.len() } else { MAX_OF_KIND };
+        let count = if of_kind.len() <= MAX_LISTED_TARGETS + 1 { of_kind.len() } else { MAX_LISTED_TARGETS };
         shown.extend(&of_kind[..count]);
         more.push((kind, of_kind.len() - count));
     }

@@ -27,7 +27,7 @@ pub(super) struct Sources {
 pub(super) const TARGETS: &str = "TARGETS";
 
 /// Directories that tools make.
-const MADE: [&str; 4] = ["node_modules", "__pycache__", "CVS", "_build"];
+const GENERATED_DIRECTORIES: [&str; 4] = ["node_modules", "__pycache__", "CVS", "_build"];
 
 /// So many bytes of a file decide; sources are not as long.
 const MAX_BYTES: u64 = 4 << 20;
@@ -75,7 +75,7 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
             }
             match kind {
                 _ if is_hidden => {}
-                FileKind::Directory if MADE.iter().any(|made| name == *made) => {}
+                FileKind::Directory if GENERATED_DIRECTORIES.iter().any(|made| name == *made) => {}
                 FileKind::Directory => left.push(path),
                 FileKind::File => all.files.push(file(&directory, Path::new(&name), text)?),
                 FileKind::Symlink if taut_scan::is_read(text) => {
@@ -93,7 +93,7 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
     Ok(all.finish(last_outwards))
 }
 
-/// That a link makes its directory unreadable.
+/// The warning that a link makes its directory unreadable.
 fn leads_outwards(link: &str, directory: &str, target: &str) -> String {
     let directory = if directory.is_empty() { "the top directory" } else { directory };
     format!(

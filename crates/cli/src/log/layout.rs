@@ -15,7 +15,7 @@ pub(crate) const INDENT: usize = taut::INDENT.len();
 
 /// The layout of messages.
 pub(crate) trait Layout: Send + Sync {
-    /// A text of this program, which both voices share, in the form that this one has.
+    /// A text that both voices share, in the form of this one.
     fn own_text<'t>(&self, level: Level, text: &'t str) -> Cow<'t, str>;
 
     /// A message as written to standard error, with a line feed at its end.

@@ -9,9 +9,9 @@ pub enum Level {
     Warn,
     /// What happened.
     Info,
-    /// How far it is.
+    /// The progress of the call.
     Progress,
-    /// What it cost.
+    /// Durations and amounts.
     Performance,
     /// For the analysis of a problem: commands, figures.
     Debug,

@@ -155,7 +155,7 @@ pub(crate) enum Subcommand {
     Launch { words: Vec<OsString>, is_do: bool },
 }
 
-/// The options in front of a subcommand; paths that the reference makes absolute are.
+/// The options in front of a subcommand. Paths are absolute if the reference makes them so.
 #[derive(Default, Debug)]
 pub(crate) struct Options {
     pub(crate) repository_config: Option<PathBuf>,
@@ -201,7 +201,7 @@ fn wrong(text: impl std::fmt::Display) -> NoCall {
     NoCall::Wrong(format!("{text}\nRun with --help for more information.\n"))
 }
 
-/// The words of a call, the first of which is the name of the tool.
+/// Parses the words of a call; the first is the name of the tool.
 pub(crate) fn parse(words: &[OsString]) -> Result<CommandLine, NoCall> {
     let words = words.get(1..).unwrap_or_default();
     let SortedWords { options, subcommand, own, names } =

@@ -9,7 +9,7 @@ use taut_value::{JsonWriter, Map, Value};
 use super::settings::Settings;
 use crate::settings::USUAL_LAUNCHER;
 
-/// Which options a subcommand of the build tool takes.
+/// The options that a subcommand of the build tool accepts.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct AcceptedOptions {
     /// A configuration of repositories, which is set up first.
@@ -26,7 +26,7 @@ pub(crate) struct AcceptedOptions {
 }
 
 impl AcceptedOptions {
-    /// Those of a subcommand; none of one that is not known.
+    /// The options of a subcommand; none if it is unknown.
     pub(crate) fn of(subcommand: &str) -> AcceptedOptions {
         let analyses = AcceptedOptions {
             config: true,
@@ -42,7 +42,7 @@ impl AcceptedOptions {
         match subcommand {
             "analyse" => analyses,
             "build" | "install" | "rebuild" => AcceptedOptions { builds: true, ..analyses },
-            // Which options the reference passes on differs by subcommand; these are its rows.
+            // The reference passes on other options for each subcommand; these are its rows.
             "describe" => AcceptedOptions { launcher: false, properties: false, dispatch: false, ..analyses },
             "add-to-cas" | "install-cas" => {
                 AcceptedOptions { build_root: true, remote: true, ..AcceptedOptions::default() }
@@ -122,7 +122,7 @@ impl Words {
         self.0.extend(is_set.then(|| flag.into()));
     }
 
-    /// Where messages go, and which.
+    /// The options for messages.
     fn log(&mut self, settings: &Settings) {
         let log = &settings.log;
         // The files have the messages of the set-up already.
@@ -155,7 +155,7 @@ impl Words {
     }
 }
 
-/// The options by which the build tool writes what is logged of a call, for a subcommand that has them.
+/// The options that make the build tool write its files of the invocation log, if the subcommand has them.
 ///
 /// # Errors
 /// One of the names cannot be that of a file.
@@ -205,7 +205,7 @@ fn defined(defines: &[String]) -> Result<Map, String> {
     Ok(all)
 }
 
-/// Words as JSON, as the message that announces a call has them.
+/// Words as JSON, for the message that announces a call.
 pub(crate) fn as_json(words: &[OsString]) -> String {
     let mut json = JsonWriter::compact();
     json.strings(words.iter().map(|word| word.to_string_lossy().into_owned()));

@@ -4,7 +4,7 @@
 
 use super::page::{Entry, Page};
 
-/// Where explanations begin at most.
+/// The last column at which explanations may begin.
 const MAX_INDENT: usize = 34;
 
 /// The text of a page, as wide as standard output is.
@@ -14,7 +14,7 @@ pub(super) fn text(page: &Page) -> String {
 
 /// How many columns a line on standard output may have, to be read with ease.
 fn columns() -> usize {
-    /// Where there is no terminal, and where it is wider.
+    /// The width without a terminal, and the largest width.
     const WIDTH: usize = 110;
     match rustix::termios::tcgetwinsize(std::io::stdout()) {
         Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).clamp(40, WIDTH),
@@ -46,7 +46,7 @@ fn line(text: &mut String, entry: &Entry, indent: usize, columns: usize) {
     };
 }
 
-/// A text in lines, all but the first of which begin with `indent` blanks.
+/// A text in lines. All lines after the first begin with `indent` blanks.
 fn wrapped(text: &str, indent: usize, columns: usize) -> String {
     let mut lines = String::new();
     let mut column = indent;

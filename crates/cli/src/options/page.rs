@@ -42,8 +42,8 @@ const NOT_SUPPORTED: [&str; 4] = ["execute", "serve", "remote_serve_address", "s
 /// Headings of options that belong to a command itself, beside those without a heading.
 const OWN_HEADINGS: [&str; 3] = ["Tests", "Dumps (- is standard output)", "Results"];
 
-/// Options of all commands that are of use every day.
-const DAILY: [&str; 7] = ["defines", "config", "jobs", "verbose", "quiet", "help", "help_all"];
+/// Options of all commands that are used often.
+const FREQUENT_OPTIONS: [&str; 7] = ["defines", "config", "jobs", "verbose", "quiet", "help", "help_all"];
 
 /// The heading of these, where they are shown alone.
 pub(super) const COMMON: &str = "Common options";
@@ -108,13 +108,13 @@ pub(crate) fn of_subcommand(tool: &Command, name: &str, extent: Extent) -> Optio
     let mut has_more = false;
     for arg in subcommand.get_arguments().filter(|arg| !arg.is_hide_set()) {
         let (id, heading) = (arg.get_id().as_str(), arg.get_help_heading());
-        let is_daily = DAILY.contains(&id);
+        let is_frequent = FREQUENT_OPTIONS.contains(&id);
         let is_own = arg.is_positional()
             || heading.is_none_or(|heading| {
                 OWN_HEADINGS.contains(&heading) || (heading == "Action graph" && name == "analyse")
             });
         // On the page with all options, a daily one is listed where it belongs, not twice.
-        if heading == Some(COMMON) || (is_daily && extent == Extent::Own) {
+        if heading == Some(COMMON) || (is_frequent && extent == Extent::Own) {
             common.entries.push(entry(arg, extent));
         } else if is_own || extent == Extent::All {
             let usual = if arg.is_positional() { "Arguments" } else { "Options" };

@@ -199,7 +199,7 @@ fn defined(word: String) -> String {
 const TARGET_FORMS: &str = "Targets: src:lua, :lua (in the root module), lua (in the current module), a pattern like src/... \
      (all below), or the path of a source; default: the target \"default\" of the current module, else everything";
 
-/// Where [`TARGET_FORMS`] and the longer text about targets say what is meant without any.
+/// Separates, in [`TARGET_FORMS`] and in the longer text about targets, the forms from the default.
 const DEFAULT_TARGETS: &str = "; default: ";
 
 /// The definition of the whole command line of the tool of this name.
@@ -299,8 +299,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
     })
 }
 
-/// An option that the reference does not have is unreachable under its name: it is renamed to what cannot be typed, so
-/// that the parser knows no such option.
+/// Makes an option unreachable under the name `just` if the reference does not have it: its new name cannot be typed.
 fn without_own(subcommand: &str, arg: clap::Arg) -> clap::Arg {
     let id = arg.get_id().as_str();
     let is_unlisted = || NOT_OF_REFERENCE.iter().any(|(name, ids)| *name == subcommand && ids.contains(&id));
@@ -312,7 +311,7 @@ fn without_own(subcommand: &str, arg: clap::Arg) -> clap::Arg {
     arg.long(unreachable).short(None).hide(true)
 }
 
-/// The error that the reference reports: an option that is missing, even if there are words that nothing expects.
+/// The error that the reference reports: a missing option comes before unexpected words.
 fn before_unexpected(
     error: clap::Error,
     command: &mut clap::Command,

@@ -5,8 +5,7 @@
 
 use clap::{ArgMatches, parser::ValueSource};
 
-/// Options about what a build delivers, and about where it ends, which commands that build for a purpose of their own
-/// decide.
+/// Options about what a build delivers, and where it ends. Commands that build for a purpose of their own decide these.
 const ABOUT_RESULTS: [&str; 11] = [
     "check_traces",
     "request_action_input",

@@ -140,9 +140,8 @@ fn short_options<'w>(
     }
 }
 
-/// The words of a call, in the form of [`normalized`], that the subcommand has no use for, as the reference finds them:
-/// options that it does not have, with their values if these are part of the word, and names beyond those that it
-/// takes.
+/// The words of a call, in the form of [`normalized`], for which the subcommand has no use, as the reference finds
+/// them: unknown options, with their values if these are part of the word, and surplus names.
 pub(super) fn unexpected(words: &[OsString], command: &Command) -> Vec<String> {
     let mut unexpected = Vec::new();
     // One for each argument without a dash, unless it is a list.

@@ -125,8 +125,8 @@ pub(super) fn unknown_command(word: &str, tool: &clap::Command) -> WrongWords {
     WrongWords { text: format!("unknown command {}", quoted(word)), help }
 }
 
-/// The error for an option that the command does not have: it lists the commands that have the option, or suggests the
-/// option that was probably meant.
+/// The error for an option that the command does not have. It lists the commands that have it, or suggests a similar
+/// option.
 fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> WrongWords {
     let command = words.get(1).and_then(|word| tool.find_subcommand(word));
     if option == VERSION {

@@ -1,4 +1,4 @@
-//! What a set-up goes by where neither the command line nor an rc file says otherwise; the same under both names.
+//! The defaults of a set-up, if neither the command line nor an rc file sets a value; the same under both names.
 
 use std::path::PathBuf;
 

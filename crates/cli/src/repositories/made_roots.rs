@@ -45,8 +45,8 @@ impl MadeRoots<'_> {
         }
     }
 
-    /// Those of some repositories whose roots are known; `None` if that is not known before a set-up. All are asked for
-    /// together: each root is looked at once, however many others are made from it.
+    /// Of some repositories, those whose roots are known; `None` if that is not known before a set-up. All are asked
+    /// for together: each root is looked at once, however many others are made from it.
     fn made(&self, names: &[String]) -> Option<BTreeSet<String>> {
         let (main, others) = names.split_first()?;
         let session = Session::new(self.set_up, self.store, self.cache, &Silent);

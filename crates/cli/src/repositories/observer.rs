@@ -21,7 +21,7 @@ use crate::{
 const FIRST_LINE: Duration = Duration::from_secs(2);
 
 /// By how much the time to the next line grows.
-const GROWTH: f64 = 1.5;
+const INTERVAL_FACTOR: f64 = 1.5;
 
 /// The time between two frames of the live display.
 const FRAME_INTERVAL: Duration = Duration::from_millis(100);
@@ -69,7 +69,7 @@ impl<'l> Messages<'l> {
 
     /// An error with the step above it, unless it is one that the reference reports without it.
     fn below_step(&self, problem: Diagnostic) -> Diagnostic {
-        const WITHOUT: [&str; 5] = [
+        const WITHOUT_STEP: [&str; 5] = [
             "While parsing description of repository ",
             "Config: Mandatory key \"repositories\"",
             "Config: Value for key \"repositories\"",
@@ -80,7 +80,7 @@ impl<'l> Messages<'l> {
         let text = problem.reference_text().rsplit(NEXT_MESSAGE).next().unwrap_or_default();
         // Only set-ups are under way when they find that a description is wrong.
         let is_before = !self.step.contains(" setup") && text.starts_with("Config: ");
-        match is_before || WITHOUT.iter().any(|before| text.starts_with(before)) {
+        match is_before || WITHOUT_STEP.iter().any(|before| text.starts_with(before)) {
             true => problem,
             false => problem.below(&self.step),
         }
@@ -181,7 +181,7 @@ fn show(end: &(Mutex<bool>, Condvar), state: &Mutex<SetUpProgress>, log: &Log) {
             let line = voice.set_up_line(&state);
             drop(state);
             log.say(Level::Progress, line);
-            interval = interval.mul_f64(GROWTH);
+            interval = interval.mul_f64(INTERVAL_FACTOR);
             due = Instant::now() + interval;
         }
     }

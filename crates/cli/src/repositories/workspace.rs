@@ -180,7 +180,7 @@ fn error(problem: Problem) -> SetupError {
     SetupError::from(*problem)
 }
 
-/// Warns of what an rc file says of services, which taut does not use.
+/// Warns of settings of an rc file about services that taut does not use.
 fn warn_of_services(rc: &Rc, log: &Log) {
     if rc.serve_address.is_some() {
         let text = "The address of \"remote serve\" in the rc file is not used: roots are made here.";
@@ -218,7 +218,8 @@ impl<'w> Workspace<'w> {
         self.anchors.workspace.as_deref()
     }
 
-    /// That no description lies here or above which is not used since nothing marks the root of a workspace.
+    /// Checks that there is no description, here or above, that is ignored because no file marks the root of a
+    /// workspace.
     fn check_for_stray(&self) -> Result<(), SetupError> {
         if self.root().is_some() {
             return Ok(());
@@ -255,7 +256,8 @@ impl<'w> Workspace<'w> {
         self.rc_files(remarks)?.settings(&self.anchors, remarks)
     }
 
-    /// What rc files say, without remarks about it; apart from the rest, what they say of a cache that builds share.
+    /// The settings of rc files, without remarks about them; and apart from these, their settings about a cache that
+    /// builds share.
     pub(crate) fn rc_in_silence(&self) -> Result<(Rc, RemoteCacheRc), SetupError> {
         let mut remarks = Vec::new();
         let files = self.rc_files(&mut remarks).map_err(error)?;
@@ -263,7 +265,7 @@ impl<'w> Workspace<'w> {
         Ok((rc, files.remote_cache().map_err(error)?))
     }
 
-    /// What rc files say.
+    /// The settings of rc files.
     pub(crate) fn rc(&self, log: &Log) -> Result<Rc, SetupError> {
         let mut remarks = Vec::new();
         let rc = self.rc_files(&mut remarks).and_then(|files| {

@@ -22,7 +22,7 @@ pub(crate) enum Number {
 pub(crate) enum BadCertificate<'o> {
     /// A file that cannot be read: the option that names it, what it should be, and why.
     Unreadable { option: &'static str, what: &'static str, path: &'o Path, why: taut_sys::Error },
-    /// Of the certificate and the key of a client only one is named: the option for the other one.
+    /// Only one of a client's certificate and key is given; `missing` is the option for the other.
     Incomplete { missing: &'static str },
 }
 

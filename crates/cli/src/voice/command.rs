@@ -42,7 +42,7 @@ fn one_line(words: &[&str], limit: usize) -> String {
     without_middle(&clean, limit)
 }
 
-/// Of a word that would be cut, at most so many bytes are left out with the middle.
+/// If a word would be cut, at most so many of its bytes are left out together with the middle.
 const MAX_PART_OF_WORD: usize = 16;
 
 /// A text of at most `limit` characters, with `…` in place of its middle if it is longer.

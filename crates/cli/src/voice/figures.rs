@@ -55,7 +55,7 @@ pub(crate) fn exit_code(code: i32) -> String {
     }
 }
 
-// Those that a failing program dies of; others are shown by number.
+// The signals by which failing programs are killed; others are shown by number.
 fn name_of_signal(signal: i32) -> Option<&'static str> {
     Some(match signal {
         1 => "SIGHUP",
@@ -78,11 +78,11 @@ fn name_of_signal(signal: i32) -> Option<&'static str> {
 
 /// The first of many texts, and how many more there are.
 pub(crate) fn some_of<T: AsRef<str>>(all: &[T], limit: usize) -> String {
-    some_of_so_many(all, all.len(), limit)
+    first_texts_of(all, all.len(), limit)
 }
 
 /// The same of a longer list that begins with these. The last one is not left out alone, since a number is not shorter.
-pub(crate) fn some_of_so_many<T: AsRef<str>>(all: &[T], number: usize, limit: usize) -> String {
+pub(crate) fn first_texts_of<T: AsRef<str>>(all: &[T], number: usize, limit: usize) -> String {
     let limit = if number == limit + 1 && all.len() == number { number } else { limit.min(all.len()) };
     let shown: Vec<&str> = all.iter().take(limit).map(AsRef::as_ref).collect();
     match number.saturating_sub(limit) {
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(some_of(&["a", "b", "c"], 3), "a, b, c");
         assert_eq!(some_of(&["a", "b", "c"], 2), "a, b, c");
         assert_eq!(some_of(&["a", "b", "c", "d"], 2), "a, b and 2 more");
-        assert_eq!(some_of_so_many(&["a", "b", "c"], 9, 2), "a, b and 7 more");
+        assert_eq!(first_texts_of(&["a", "b", "c"], 9, 2), "a, b and 7 more");
         assert_eq!((count(1, "action"), count(0, "action")), ("1 action".into(), "0 actions".into()));
     }
 

@@ -7,7 +7,7 @@ use super::figures::{count, size};
 /// The message of a collection. `nothing` says that nothing is left, and `next` what the next collection does, if
 /// anything is left for it.
 pub(crate) fn freed(before: Usage, left: Usage, nothing: &str, next: &str) -> String {
-    let freed = match before.less(left) {
+    let freed = match before.minus(left) {
         Usage { files: 0, .. } => "Nothing was freed".to_owned(),
         freed => format!("Freed {}", amount(freed)),
     };

@@ -7,7 +7,7 @@ use taut_digest::Digest;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, NotExecuted,
     RepoConfig, Request, Results, Retry, RunResult, Sink, Unbuilt,
-    cas::WayEnd,
+    cas::PathEnd,
     event::{Event, Failed, Finished},
 };
 use taut_store::Store;
@@ -28,13 +28,13 @@ use crate::{
 /// When the first plain line about progress is due; later ones at intervals that grow by this factor.
 const FIRST_LINE: Duration = Duration::from_secs(3);
 // Nearly the square root of two.
-const GROWTH: f64 = 99.0 / 70.0;
+const INTERVAL_FACTOR: f64 = 99.0 / 70.0;
 
 /// How many running actions the live display shows.
 const MAX_RUNNING_SHOWN: usize = 8;
 
 /// How many errors of one kind are shown: what goes wrong in many places alike need not be read that often.
-const MAX_ALIKE: usize = 10;
+const MAX_SIMILAR_ERRORS: usize = 10;
 
 pub(crate) struct Just;
 
@@ -121,7 +121,7 @@ impl Voice for Just {
         );
     }
 
-    fn artifact_ends(&self, _: &str, _: &str, end: &WayEnd, log: &Log) {
+    fn artifact_ends(&self, _: &str, _: &str, end: &PathEnd, log: &Log) {
         log.say(Level::Warn, end.to_string());
     }
 
@@ -174,7 +174,7 @@ impl Voice for Just {
     }
 
     fn progress_pace(&self) -> (Duration, f64) {
-        (FIRST_LINE, GROWTH)
+        (FIRST_LINE, INTERVAL_FACTOR)
     }
 
     fn downloading(&self, _: u64, _: Duration, _: Option<AwaitedServer>) -> Option<String> {
@@ -215,7 +215,7 @@ fn name_of(open: &StartedAction) -> String {
     format!("{origin} {}", quoted.finish())
 }
 
-/// Which targets were analysed, what of export targets there is, and what they are tainted with.
+/// Reports the analysed targets, the state of export targets, and the taint.
 fn say_targets(found: &AnalysisOutcome<'_>, log: &Log) {
     let AnalysisOutcome { request, analysed, limit } = found;
     say_exports(analysed, log);
@@ -451,7 +451,7 @@ impl BuildMessages for Messages {
             .iter()
             .partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_) | Cause::Server(_)));
         // A store that fails once fails for everything, with a path of its own each time.
-        for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
+        for (all, limit) in [(others, MAX_SIMILAR_ERRORS), (of_store, 1)] {
             all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, failure, defined));
             if all.len() > limit {
                 let text = format!("There are {} more errors like these.", all.len() - limit);

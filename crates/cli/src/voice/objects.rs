@@ -5,7 +5,7 @@ use std::path::Path;
 use taut_digest::{ObjectInfo, ObjectType};
 use taut_driver::{
     SentObjects,
-    cas::{AddError, WayEnd},
+    cas::{AddError, PathEnd},
 };
 use taut_store::{Error, GcMode, Store, Usage};
 use taut_syntax::{quoted, seen_from};
@@ -41,8 +41,8 @@ pub(crate) trait ObjectTexts {
     /// An identifier without a size, for a server that names contents by hash and size.
     fn no_size(&self, word: &str, log: &Log);
 
-    /// A path below an object of which only the beginning is there: the last object on the way, `last`, is taken.
-    fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &WayEnd, log: &Log);
+    /// A path below an object, if only its beginning exists: the last existing object, `last`, is taken.
+    fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &PathEnd, log: &Log);
 
     /// An archive was asked for of an object that is not a tree.
     fn no_tree(&self, object: ObjectInfo, log: &Log);
@@ -77,8 +77,7 @@ impl ObjectTexts for Just {
     fn no_object_id(&self, _: &str, _: &Log) {}
 
     fn not_taken(&self, error: &Error, _: &Store, destined: ObjectDestination<'_>, log: &Log) {
-        // The reference has no cause where the object itself is printed, and says at which path it
-        // failed where it is staged.
+        // If the object is printed, the reference gives no cause; if it is staged, the reference gives the path.
         let cause = match (error, destined) {
             (
                 Error::Missing(_) | Error::Remote(_) | Error::WrongAtServer { .. },
@@ -118,7 +117,7 @@ impl ObjectTexts for Just {
         log.say(Level::Warn, format!("{what} size in object-id is not supported in compatibility mode."));
     }
 
-    fn path_ends(&self, _: &str, _: ObjectInfo, _: ObjectInfo, end: &WayEnd, log: &Log) {
+    fn path_ends(&self, _: &str, _: ObjectInfo, _: ObjectInfo, end: &PathEnd, log: &Log) {
         log.say(Level::Warn, end.to_string());
     }
 
@@ -220,7 +219,7 @@ impl ObjectTexts for Taut {
         log.say(Level::Warn, text);
     }
 
-    fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, _: &WayEnd, log: &Log) {
+    fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, _: &PathEnd, log: &Log) {
         let text = format!("There is no {path} in {whole}; the last object on the way is {last}");
         log.say(Level::Warn, text);
     }

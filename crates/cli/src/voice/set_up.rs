@@ -15,7 +15,7 @@ use crate::log::{Level, Log};
 pub(crate) struct SetUpProgress {
     pub(crate) involved: usize,
     pub(crate) missing: usize,
-    /// Of how many these are missing.
+    /// The number of repositories, missing or not.
     pub(crate) all: usize,
     /// Whether a message has named these numbers.
     pub(crate) is_announced: bool,

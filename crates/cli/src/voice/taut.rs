@@ -14,8 +14,8 @@ use std::{
 use taut_digest::ID_DIGITS;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction,
-    RepoConfig, Request, Results, Retry, RunResult, Sink, Step, TakenFrom, Traffic, Unbuilt,
-    cas::WayEnd,
+    RepoConfig, Request, ResultSource, Results, Retry, RunResult, Sink, Step, Traffic, Unbuilt,
+    cas::PathEnd,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
@@ -48,7 +48,7 @@ mod summary;
 pub(super) const MAX_NAMED: usize = 5;
 
 /// How many errors of one kind are shown: an error that occurs in many places need not be shown for each.
-const MAX_ALIKE: usize = 10;
+const MAX_SIMILAR_ERRORS: usize = 10;
 
 /// The shortest time for running actions to clean up after an interruption that is worth a message.
 const MIN_REPORTED_GRACE: Duration = Duration::from_secs(5);
@@ -168,20 +168,23 @@ impl Voice for Taut {
     }
 
     fn not_in_result(&self, wanted: &str, results: &Results, log: &Log) {
-        let text = format!("the result has nothing at {}{}", quoted(wanted), what_there_is(results));
+        let text = format!("the result has nothing at {}{}", quoted(wanted), available_paths(results));
         log.say(Level::Warn, text);
     }
 
     fn not_one_artifact(&self, results: &Results, log: &Log) {
         let number = count(results.artifacts.len(), "artifact");
-        log.say(Level::Warn, format!("the result has {number}, not precisely one{}", what_there_is(results)));
+        log.say(
+            Level::Warn,
+            format!("the result has {number}, not precisely one{}", available_paths(results)),
+        );
     }
 
     fn within_artifact(&self, wanted: &str, artifact: &str, way: &str, log: &Log) {
         log.say(Level::Debug, format!("{} is {} in {}", quoted(wanted), quoted(way), quoted(artifact)));
     }
 
-    fn artifact_ends(&self, wanted: &str, artifact: &str, end: &WayEnd, log: &Log) {
+    fn artifact_ends(&self, wanted: &str, artifact: &str, end: &PathEnd, log: &Log) {
         // The artifact itself, written in another way (`./a`).
         if end.at.is_empty() && end.name == "." {
             return;
@@ -278,7 +281,7 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
 }
 
 /// The paths of a result, for a message about one that it does not have.
-fn what_there_is(results: &Results) -> String {
+fn available_paths(results: &Results) -> String {
     let all = results.artifacts.iter().chain(&results.runfiles);
     let mut paths: Vec<&str> = all.map(|(path, _)| path.as_str()).collect();
     // Neighbours suffice: artifacts and runfiles are sorted each, and a path in both is listed
@@ -531,7 +534,7 @@ impl Messages {
     fn action_finished(&self, finished: &Finished<'_>) {
         let Finished { action, outcome, is_replayed, .. } = finished;
         let (id, action, ran) = (action.id, action.description, &outcome.ran);
-        let is_remote = outcome.cached && ran.taken_from == TakenFrom::RemoteCache;
+        let is_remote = outcome.cached && ran.taken_from == ResultSource::RemoteCache;
         // What was printed on another machine has not been shown here yet.
         let is_new = !is_replayed && (!outcome.cached || is_remote);
         if !is_replayed {
@@ -729,7 +732,7 @@ impl BuildMessages for Messages {
             .iter()
             .partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_) | Cause::Server(_)));
         // An error of the store, for example a full disk, occurs for many paths; one of them is shown.
-        for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
+        for (all, limit) in [(others, MAX_SIMILAR_ERRORS), (of_store, 1)] {
             all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, failure, defined));
             if all.len() > limit {
                 self.log.say(Level::Error, format!("{} like these", count(all.len() - limit, "more error")));

@@ -94,7 +94,7 @@ impl Watcher<'_> {
                 }
                 WakeReason::Nothing => {}
                 WakeReason::Changed(noticed) => {
-                    if let Some(change) = self.what_matters(state, noticed) {
+                    if let Some(change) = self.relevant_change(state, noticed) {
                         return Ok(Change { is_at_once, ..change });
                     }
                 }
@@ -106,9 +106,9 @@ impl Watcher<'_> {
     }
 
     /// What has to be read again; `None` if the change does not matter.
-    fn what_matters(&self, state: &mut WatchState, noticed: Noticed) -> Option<Change> {
+    fn relevant_change(&self, state: &mut WatchState, noticed: Noticed) -> Option<Change> {
         let came = noticed.paths.iter().filter(|(path, how)| how.entry && state.leaves.is_file(path));
-        // A file that appears under a name that is read is another inode, which has no watch yet.
+        // A file that appears under a name that was read is another inode, and has no watch yet.
         state.files.extend(came.map(|(path, _)| path.clone()));
         let (made, mut noticed) = state.history.feedback.split(noticed);
         let request_files = self.request_files();

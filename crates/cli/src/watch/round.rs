@@ -63,7 +63,7 @@ impl Watcher<'_> {
         *state.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
             (self.messages(&state.store), reporting.clone());
         if let Some(Some(paths)) = changed {
-            self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(paths)));
+            self.log.say(Level::Info, what_changed(&self.here, &state.relevant_paths(paths)));
         }
         state.history.is_built = false;
         let request = match state.session.request(&state.asked) {

@@ -1,7 +1,7 @@
 //! Output without what the machine and the user that run the tests put into it.
 
-/// A text with `N` for the users that files belong to, for the limits of the system, for times and numbers of processes
-/// in names, and for the id of the configuration that a build tool is started with, which has paths in it.
+/// A text with `N` for owners of files, for limits of the system, and for times and numbers of processes in names. Also
+/// for the id of the configuration that a build tool is started with, since that has paths in it.
 pub(crate) fn without_machine(text: &str) -> String {
     let text = with_words_behind(text, "belongs to user ", |c| !c.is_whitespace());
     let text = with_words_behind(&text, "and this is user ", |c| !c.is_whitespace());

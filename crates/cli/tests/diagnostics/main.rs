@@ -1,30 +1,38 @@
 //! Messages as documents that are run: `diagnostics/*.md` has mistakes in descriptions and on the command line,
 //! `messages/*.md` has builds. Adding a case needs no Rust.
 //!
-//! A file is about one theme; a heading of second level begins a case. In a case, a line that is just `` `path` ``
-//! names the file whose content follows as a fenced block (`` `path` → `target` `` is a symbolic link, a content that
-//! begins with `#!` makes the file executable), and a line `` `$ taut words…` exits with N: `` is a call, followed by a
-//! fenced block with what it prints. Words are separated by blanks; single quotes keep them together. Everything else
-//! is for the reader.
+//! A file is about one theme; a heading of second level begins a case. Words are separated by blanks; single quotes
+//! keep them together. Lines of a case with a meaning are these; everything else is for the reader:
 //!
-//! A line `` `sh` prepares: `` is followed by a shell script that is run at once, in the workspace: with `$OUT` and
-//! `$BUILD`, with Git's environment fixed, and without what it prints.
+//! - `` `path` `` alone names the file whose content follows as a fenced block. A content that begins with `#!` makes
+//!   the file executable.
+//! - `` `path` → `target` `` is a symbolic link.
+//! - `` `path` is removed `` removes a file or directory.
+//! - `` `$ taut words…` exits with N: `` is a call, followed by a fenced block with what it prints.
+//! - `` `sh` prepares: `` is followed by a shell script that is run at once, in the workspace: with `$OUT` and
+//!   `$BUILD`, with Git's environment fixed, and without its output.
+//!
+//! Paths may begin with `$BUILD/` or `$OUT/`.
 //!
 //! In `diagnostics`, errors and warnings are shown (`--log-limit 1`), after standard output if the call is one of
-//! `describe`, and all files of a case are there before its first call. In `messages`, all messages are shown, standard
-//! output below them after a line `stdout:`; a file or link that comes after a call is written after it; ``
-//! `$ just words…` `` is a call under that name, and so is `` `$ just-mr words…` ``, with nothing added to its words;
-//! in a case with a line `In both voices.` each call under the name `taut` is made under the name `just`, too, in a
-//! workspace of its own with the same files, and `` Under the name `just` it exits with N: `` is followed by what that
-//! prints, if it is something else (and the command is one of both); `` `$ taut words…` interrupted after `TEXT` exits
-//! with N: `` is one that gets SIGINT as soon as it has printed that text, or the file of that name is there in `$OUT`,
-//! or at that path in `$BUILD`; `` `$ taut words…` goes on after `TEXT`: `` is one that is still there when the next
-//! ones are made, followed by what it has printed; later `` It prints `TEXT`: `` is followed by what it prints up to
-//! the line with that text, and `` It is interrupted and exits with N: `` by the rest. `` `$ taut words…` with
-//! `NAME=VALUE` exits with N: `` is one with a variable in its environment, such as `TAUT_TEST_FAULT`, which has calls
-//! of the system fail, `TAUT_TEST_LIMIT`, which sets limits that only large data or long waits reach
-//! (`crates/sys/src/fault.rs`), or `HOME=`, without which no build root is given, either; a line that is just `` `path`
-//! is removed `` removes a file or directory. Paths may begin with `$BUILD/` or `$OUT/`.
+//! `describe`, and all files of a case are written before its first call.
+//!
+//! In `messages`, all messages are shown, standard output below them after a line `stdout:`. A file or link that comes
+//! after a call is written after it. There are more kinds of calls:
+//!
+//! - `` `$ just words…` `` is a call under that name, and so is `` `$ just-mr words…` ``, with nothing added to its
+//!   words.
+//! - In a case with a line `In both voices.` each call under the name `taut` is made under the name `just`, too, in a
+//!   workspace of its own with the same files. If that prints something else (and the command is one of both),
+//!   `` Under the name `just` it exits with N: `` is followed by it.
+//! - `` `$ taut words…` interrupted after `TEXT` exits with N: `` gets SIGINT as soon as it has printed that text, or
+//!   the file of that name exists in `$OUT`, or at that path in `$BUILD`.
+//! - `` `$ taut words…` goes on after `TEXT`: `` still runs when the next calls are made, followed by what it has
+//!   printed. Later, `` It prints `TEXT`: `` is followed by what it prints up to the line with that text, and
+//!   `` It is interrupted and exits with N: `` by the rest.
+//! - `` `$ taut words…` with `NAME=VALUE` exits with N: `` has a variable in its environment: `TAUT_TEST_FAULT` makes
+//!   calls of the system fail, `TAUT_TEST_LIMIT` sets limits that otherwise only large data or long waits reach
+//!   (`crates/sys/src/fault.rs`), and with `HOME=` the build root is not given either.
 //!
 //! A line `` `$NAME` is a … ``, and others that begin with such a name and a verb, are about servers: what they offer,
 //! and what goes wrong with them or on the way. `servers.rs` has these sentences.

@@ -31,7 +31,7 @@ impl Case<'_> {
     }
 }
 
-/// A text without the lines that say how far a set-up is: which there are depends on the time that it takes.
+/// A text without the lines about the progress of a set-up: their number depends on its duration.
 fn without_states(text: &str) -> String {
     let states = ["repository set up", "repositories set up", "repository fetched", "repositories fetched"];
     let is_state = |line: &&str| states.iter().any(|state| line.contains(state));

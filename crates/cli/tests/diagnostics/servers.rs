@@ -2,9 +2,8 @@
 //!
 //! A line that begins with `` `$NAME` `` and a verb is about a server of the case. From there on `$NAME` is its
 //! address, `HOST:PORT` on this machine, in calls, files and scripts, and answers have `$NAME` for it. All that follows
-//! the kind of the server is clauses, each after `that` (`` , that `` before all but the first). A sentence about a
-//! server that is there already ends that one, and begins another with the same address, which knows what the first one
-//! had learnt.
+//! the kind of the server is clauses, each after `that` (`` , that `` before all but the first). A sentence about an
+//! existing server ends it, and begins another one with the same address and the same contents.
 //!
 //! - `` `$CACHE` is a cache … ``: one of the Remote Execution API, which executes nothing. `` `$SERVER` is a server
 //!   that executes actions … ``: one with the names of justbuild (native); `` `$SERVER` is a compatible server that
@@ -45,7 +44,7 @@ use std::{
 
 use taut_digest::HashFunction;
 use taut_proto::cache::SHA1;
-use taut_remote::server::{Encryption, ExecutionEnding, Fault, Instead, Offer, ScriptedAnswer, Server};
+use taut_remote::server::{Encryption, ExecutionEnding, Fault, Offer, Override, ScriptedAnswer, Server};
 use taut_testkit::{Direction, HttpRequest, HttpServer, LinkFault, Proxy, reply};
 
 /// The names of ends of executions.
@@ -183,15 +182,15 @@ fn clauses(rest: &str) -> (Clause, Vec<Clause>) {
 }
 
 /// A status of gRPC or, by its number, one of HTTP.
-fn status(text: &str) -> Instead {
+fn status(text: &str) -> Override {
     let (number, page) = text.split_once(' ').unwrap_or((text, ""));
     if let Ok(status) = number.parse() {
-        return Instead::Http(status, page.to_owned());
+        return Override::Http(status, page.to_owned());
     }
     let (name, message) = text.split_once(": ").unwrap_or((text, ""));
     let number = STATUSES.iter().position(|status| *status == name);
     let number = number.unwrap_or_else(|| panic!("{name} is no status of gRPC"));
-    Instead::Status(i32::try_from(number).expect("there are 17"), message.to_owned())
+    Override::Status(i32::try_from(number).expect("there are 17"), message.to_owned())
 }
 
 fn offer(kind: &Clause, clauses: &[Clause]) -> Option<Offer> {
@@ -209,12 +208,12 @@ fn offer(kind: &Clause, clauses: &[Clause]) -> Option<Offer> {
         match clause.form.as_str() {
             "answers … with …" => script(None, status(&clause.texts[1])),
             "answers the first … with …" => script(Some(1), status(&clause.texts[1])),
-            "never answers …" => script(None, Instead::Fault(Fault::Hang)),
-            "damages what … sends" => script(None, Instead::Fault(Fault::Flipped)),
-            "shortens what … sends" => script(None, Instead::Fault(Fault::Truncated)),
-            "lengthens what … sends" => script(None, Instead::Fault(Fault::Longer)),
-            "mistakes digests in …" => script(None, Instead::Fault(Fault::Mistaken)),
-            "cuts the connection in …" => script(None, Instead::Fault(Fault::Cut)),
+            "never answers …" => script(None, Override::Fault(Fault::Hang)),
+            "damages what … sends" => script(None, Override::Fault(Fault::Flipped)),
+            "shortens what … sends" => script(None, Override::Fault(Fault::Truncated)),
+            "lengthens what … sends" => script(None, Override::Fault(Fault::Longer)),
+            "mistakes digests in …" => script(None, Override::Fault(Fault::Mistaken)),
+            "cuts the connection in …" => script(None, Override::Fault(Fault::Cut)),
             "ends executions as …" => {
                 let ending = |name: &str| {
                     let found = ENDINGS.iter().find(|(known, _)| *known == name);
@@ -222,7 +221,7 @@ fn offer(kind: &Clause, clauses: &[Clause]) -> Option<Offer> {
                 };
                 offer.executes = Some(clause.texts[0].split(", ").map(ending).collect());
             }
-            "does not take what … is given" => script(None, Instead::Fault(Fault::NotTaken)),
+            "does not take what … is given" => script(None, Override::Fault(Fault::NotTaken)),
             "encrypts" => offer.tls = Some(encryption("good", false)),
             "encrypts with the certificate …" => offer.tls = Some(encryption(&clause.texts[0], false)),
             "encrypts and asks for certificates" => offer.tls = Some(encryption("good", true)),

@@ -75,7 +75,7 @@ fn the_second_build_is_a_hit_and_the_third_a_null_build() {
     project.run(&taut(), &["build", "all"]).exits(0);
     let third = project.run(&taut(), &["build", "all"]).exits(0);
     assert!(third.stderr.contains("is up to date (1 action, "), "{}", third.stderr);
-    // Neither needs the repository any more.
+    // Now neither needs the repository.
     fs::rename(project.git.path(), project.workspace.beside("moved")).unwrap();
     project.workspace.file("own.txt", "changed\n");
     let fourth = project.build();

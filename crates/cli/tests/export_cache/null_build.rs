@@ -45,7 +45,7 @@ fn a_null_build_looks_at_one_entry_for_each_pinned_repository() {
     // Entries appeared, so this is not a null build yet; nor does it run anything.
     let second = project.run(&taut(), &["build", "all"]).exits(0);
     assert!(second.stderr.contains("up to date (no actions, "), "{}", second.stderr);
-    // No repository is needed any more.
+    // Now no repository is needed.
     fs::rename(project.git.path(), project.workspace.beside("moved")).unwrap();
     let calls = project.workspace.beside("calls");
     let null = project.run(&taut().with_env("TAUT_TEST_CALLS", &calls), &["build", "all"]).exits(0);

@@ -57,8 +57,8 @@ fn of_actions_that_a_server_executes() {
     }
 }
 
-/// justbuild asks a server for the results of actions that run here under names that are those of the build root, which
-/// in native mode no server has.
+/// For actions that run here, justbuild asks a server by the names of the build root. In native mode no server has
+/// these.
 #[test]
 fn under_the_name_just_a_native_rebuild_here_finds_nothing_at_a_server() {
     for (naming, mode, found) in [

@@ -96,7 +96,7 @@ fn properties_launcher_and_time_limit_are_compared() {
     differs("Launcher and time limit differ", &["-L", r#"["nice"]"#, "--action-timeout", "9"], |_| {});
 }
 
-/// A directory of inputs of which the cache has no list any more is named.
+/// A directory of inputs whose list the cache has lost is named.
 #[test]
 fn what_is_lost_of_the_lists_of_inputs_is_not_guessed() {
     for (situation, names) in [

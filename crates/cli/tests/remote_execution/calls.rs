@@ -39,8 +39,8 @@ fn actions(count: usize, are_chained: bool) -> Workspace {
 }
 
 /// Each action has four round trips, one after the other: is there a result; what is missing; here it is; execute. The
-/// calls of a chain say that there are no others, and that no question was divided; that none waits for others is
-/// tested with the batches.
+/// calls of a chain show that there are no others, and that no question was divided. The tests of batches show that no
+/// call waits for others.
 #[test]
 fn an_action_of_a_chain_has_four_round_trips() {
     for naming in BOTH {
@@ -73,7 +73,7 @@ fn where_many_results_in_a_row_are_unknown_most_are_not_asked_for() {
     for naming in BOTH {
         let (server, workspace) = (start(naming, &[]), actions(100, false));
         let found = calls(&server, naming, &workspace);
-        // 64 that are unknown; then one of sixteen; and what earlier builds had executed, where a server keeps that.
+        // 64 unknown results; then one of sixteen; and the results of earlier builds, if a server keeps them.
         let reports = u64::from(naming == HashFunction::Sha256);
         assert_eq!((found["GetActionResult"], found["Execute"]), (64 + 3 + reports, 100), "{naming:?}");
 

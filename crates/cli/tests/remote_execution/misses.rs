@@ -1,5 +1,5 @@
-//! `explain` of an action that a server executed although one like it was executed before: which input, variable,
-//! property or server differs from the nearest run that the build root knows of.
+//! `explain` of an action that a server executed although a similar one was executed before. It shows which input,
+//! variable, property or server differs from the nearest run that the build root knows.
 
 use std::path::Path;
 

@@ -35,7 +35,7 @@ fn left(project: &Project) -> String {
     project.shell(find).stdout
 }
 
-/// Sources whose set-up does not end: an archive of which a part comes, and one of which nothing does, a commit, a
+/// Sources whose set-up does not end: an archive that arrives in part, an archive that never arrives, a commit, a
 /// command.
 fn endless_sources() -> [String; 4] {
     let archive = |url: &str| {

@@ -1,5 +1,5 @@
-//! Contents of repositories that are lost or damaged: of a repository of the user, and of that of the build root. The
-//! build that needs them gets them again from where they come from, and a build that does not need them does not look.
+//! Contents of repositories that are lost or damaged: of a repository of the user, and of that of the build root. A
+//! build that needs them fetches them again; another build does not look for them.
 
 use std::fs;
 

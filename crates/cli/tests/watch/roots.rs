@@ -112,7 +112,7 @@ fn a_checkout_that_replaces_a_root_is_built() {
         fs::rename(&case.ws, case.beside("old")).unwrap();
         fs::rename(&other, &case.ws).unwrap();
         case.becomes("other\n");
-        // Changes in the first one start no round any more.
+        // Changes in the first one no longer start a round.
         fs::write(case.beside("old/m/in"), "old\n").unwrap();
         case.follows(&case.ws, watching);
     });

@@ -29,13 +29,13 @@ pub struct PathLookup {
     /// The last object on the way: what lies at the path, if the way does not end before.
     pub object: ObjectInfo,
     /// Where the way ends before, if it does.
-    pub ends: Option<WayEnd>,
+    pub ends: Option<PathEnd>,
 }
 
-/// Where a way ends that leads on to a name: at a tree without an entry of this name, or at what is not a tree. As text
-/// it is the reference's sentence.
+/// Where a path ends that goes on with a name: at a tree without an entry of this name, or at an object that is not a
+/// tree. As text it is the reference's sentence.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct WayEnd {
+pub struct PathEnd {
     /// The path of the last object, from where the way begins; empty if it is there.
     pub at: String,
     /// The name that cannot be followed.
@@ -44,9 +44,9 @@ pub struct WayEnd {
     pub is_tree: bool,
 }
 
-impl fmt::Display for WayEnd {
+impl fmt::Display for PathEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let WayEnd { at, name, is_tree } = self;
+        let PathEnd { at, name, is_tree } = self;
         match is_tree {
             true => write!(f, "Entry {name} not found at path '{at}'"),
             false => write!(f, "Non-tree found at path '{at}', cannot follow to '{name}'"),
@@ -75,7 +75,7 @@ pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<PathLookup
             false => None,
         };
         let Some(entry) = entry else {
-            let end = WayEnd { at: way.join("/"), name: name.to_owned(), is_tree };
+            let end = PathEnd { at: way.join("/"), name: name.to_owned(), is_tree };
             return Ok(PathLookup { object: here, ends: Some(end) });
         };
         // Entries of trees have no sizes.

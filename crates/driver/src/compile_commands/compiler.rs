@@ -265,7 +265,7 @@ impl Reader<'_> {
     }
 }
 
-/// What the words of a call say so far.
+/// What is known from the words of a call so far.
 #[derive(Default)]
 struct Call {
     arguments: Vec<Argument>,
@@ -469,8 +469,8 @@ fn is_output(word: &str) -> bool {
         || ["--output=", "-MF", "-MT", "-MQ", "-MJ", "-Wp,-M"].iter().any(|option| word.starts_with(option))
 }
 
-/// Options that only concern what a compiler writes, that name the directory of the action or files in it, or that only
-/// concern links.
+/// Options that only concern the output of a compiler or the linker, or that name the directory of the action or files
+/// in it.
 fn is_left_out(word: &str) -> bool {
     const PREFIXES: [&str; 13] = [
         "-ffile-prefix-map=",

@@ -30,7 +30,7 @@ impl Word {
 /// A command without anything that a shell treats in a special way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Command {
-    /// The directory in which it is run, from the one in which the script begins; none if that is not known.
+    /// The directory in which it runs, relative to the one in which the script begins; `None` if that is not known.
     pub(super) directory: Option<String>,
     pub(super) words: Vec<Word>,
 }
@@ -65,7 +65,7 @@ pub(super) fn commands(
 
 #[derive(Clone)]
 struct Scope {
-    /// Those that are set; without a text if it is not known.
+    /// The variables that are set; without a text if the value is not known.
     variables: BTreeMap<String, Option<String>>,
     /// None if they are not known.
     arguments: Option<Vec<Word>>,
@@ -189,7 +189,7 @@ impl Reader {
                 |all| all.into_iter().skip(1).collect(),
             ),
         };
-        // Else the body is read once, with a variable that is not known.
+        // Otherwise the body is read once, with an unknown value of the variable.
         let is_known = words.iter().all(|word| word.is_known && !word.is_pattern)
             && words.len() <= MAX_ROUNDS
             && self.nesting < MAX_NESTING;

@@ -1,7 +1,7 @@
 //! The directory of logs: how they are named, and which of them are removed when there are too many.
 //!
-//! A name has when the log began, its process and workspace, and whether `explain` can use it, so that listing the
-//! directory is enough to know which file to read and which to remove. The latest log with work of each workspace is
+//! A name has the time at which the log began, its process and workspace, and whether `explain` can use it. So the
+//! listing of the directory shows which file to read and which to remove. The latest log with work of each workspace is
 //! removed last: null builds are many, and must not evict the reasons of a build that executed something.
 
 use std::collections::HashSet;
@@ -162,7 +162,7 @@ fn names(dir: &Dir) -> Vec<Name> {
     let names = dir.list().unwrap_or_default().into_iter();
     let mut names: Vec<Name> =
         names.filter_map(|(name, _): (OsString, _)| Name::parse(name.to_str()?)).collect();
-    // The clock may go backwards; then the order is that of the names, which is all that is promised.
+    // The clock may go backwards. The order is that of the names, and no other order is guaranteed.
     names.sort_unstable_by_key(|name| std::cmp::Reverse((name.micros, name.process)));
     names
 }
@@ -175,7 +175,7 @@ fn excess_logs(logs: &[(Name, u64)]) -> Vec<Name> {
     let (first, more): (Vec<_>, Vec<_>) = work.into_iter().partition(|(name, _)| seen.insert(name.workspace));
     let work = first.into_iter().chain(more).enumerate().map(|(at, log)| (at < MAX_WORK_LOGS, log));
     let other = other.into_iter().enumerate().map(|(at, log)| (at < MAX_OTHER_LOGS, log));
-    // It stays however large it is: it is the one that was just added, or that of a call which still runs.
+    // It stays however large it is: it was just added, or its call still runs.
     let newest = logs.first().map(|(name, _)| *name);
     let (mut sum, mut removed) = (0, Vec::new());
     for (is_within, (name, size)) in work.chain(other) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use taut_digest::Hash;
-use taut_exec::{Missed, RunResult, TakenFrom, Traffic};
+use taut_exec::{Missed, ResultSource, RunResult, Traffic};
 use taut_syntax::{Diagnostic, Severity, diagnostic::LocationPart};
 use taut_value::{Id, Str};
 
@@ -94,8 +94,8 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
 /// Where a result comes from that was not made in this call.
 pub(crate) fn taken_from(line: &mut Line<'_>, ran: &RunResult) {
     match ran.taken_from {
-        TakenFrom::LocalCache => drop(line.shown("from", "local")),
-        TakenFrom::RemoteCache => {
+        ResultSource::LocalCache => drop(line.shown("from", "local")),
+        ResultSource::RemoteCache => {
             line.shown("from", "remote");
             if let Some(cache) = &ran.had_by {
                 line.text("cache", cache);
@@ -110,7 +110,7 @@ fn fetched(line: &mut Line<'_>, ran: &RunResult) {
     line.number("fetched", ran.fetched_bytes).seconds("downloading", ran.downloading);
 }
 
-/// How a server knows an action of which it had no result: a remote cache, or the one that executed it.
+/// The messages of an action at a server that had no result for it: a remote cache, or the server that executed it.
 pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed) {
     let mut object = line.object("missed");
     // Three digests are enough to look up the rest: at the server, or in the store of the build root.

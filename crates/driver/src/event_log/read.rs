@@ -63,7 +63,7 @@ pub struct EventLogs {
 }
 
 impl EventLogs {
-    /// Those in a store, of these repositories.
+    /// The logs in a store, of calls with these repositories.
     ///
     /// # Errors
     /// Nothing can be kept there.
@@ -130,8 +130,8 @@ impl EventLogs {
         })
     }
 
-    /// Runs of actions with certain outputs, by these, latest first, of calls that began before that moment: of all
-    /// checkouts that use the build root.
+    /// Earlier runs of actions with these outputs, latest first, by outputs. Of calls that began before the time
+    /// `began`, in all checkouts that use the build root.
     pub(crate) fn runs_before(
         &self,
         began: u64,
@@ -465,7 +465,7 @@ fn logged_of(line: Node<'_>) -> Logged {
     }
 }
 
-/// How a server knows an action of which it had no result.
+/// The messages of an action at a server that had no result for it.
 fn missed_of(node: Node<'_>) -> Option<Missed> {
     let object = |key| node.get(key)?.as_str()?.parse::<ObjectInfo>().ok();
     Some(Missed {

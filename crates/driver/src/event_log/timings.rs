@@ -55,7 +55,7 @@ impl Timings {
         found
     }
 
-    /// Adds what one log says of actions of which nothing is known yet.
+    /// Adds the durations in one log, for actions without a known duration.
     fn add(&mut self, log: &[u8]) {
         for line in log.split(|byte| *byte == b'\n') {
             // Parsing every line would cost most of the time, and the writer puts the event first

@@ -31,7 +31,7 @@ use crate::targets::joined_first;
 use crate::tests::results;
 use crate::{Analyser, Analysis, EventLogs, ReachedTarget, Request, Targets};
 use at_server::without_worker;
-use words::{capital, logged_action, many};
+use words::{capitalized, logged_action, many};
 
 /// A question about the last build with work to do.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ pub fn explain(
     // The reasons of a call are written when it ends, so a call that has not ended cannot be
     // explained, only named.
     let unfinished = logs.unfinished().map(|call| {
-        let (target, ago) = (request(&call.targets, &call.configuration).target_text(), ago(call.when));
+        let (target, ago) = (request(&call.targets, &call.configuration).target_text(), time_since(call.when));
         format!(
             "A later call ran actions and has not ended: {} {target}, {ago}. It was killed or is still running; why it \
              ran them is not known.",
@@ -150,7 +150,7 @@ pub struct Records<'r> {
     pub servers: &'r [SharedService],
 }
 
-/// Which build with work to do answers are about.
+/// The build, with work to do, that answers are about.
 enum ExplainedBuild {
     Last {
         /// The text about a later call that has not ended.
@@ -293,7 +293,7 @@ impl<'r> Explainer<'r> {
             BuildEnd::InExecution => "it failed",
             BuildEnd::Interrupted => "it was interrupted",
         };
-        let (ago, target) = (ago(record.when), request.target_text());
+        let (ago, target) = (time_since(record.when), request.target_text());
         let (begin, unfinished) = match which {
             ExplainedBuild::Last { unfinished } => ("Last build with work to do", unfinished),
             ExplainedBuild::Earlier => ("Not in the last build with work to do, but in an earlier one", None),
@@ -393,7 +393,7 @@ impl<'r> Explainer<'r> {
         ids.sort_unstable_by_key(|id| id.0);
         let targets = earlier.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
         let (command, targets) = (&earlier.command, joined_first(targets));
-        self.say(format!("An earlier build had one: {command} {targets}, {}.", ago(earlier.when)));
+        self.say(format!("An earlier build had one: {command} {targets}, {}.", time_since(earlier.when)));
         for id in ids.into_iter().take(MAX_SHOWN) {
             self.say(format!("  {}", logged_action(id, &earlier.named[id])));
         }
@@ -492,7 +492,7 @@ impl<'r> Explainer<'r> {
         }
         for variant in &variants {
             let why = self.why(variant).unwrap_or(RecordedReason::New);
-            let words = capital(&self.words(variant));
+            let words = capitalized(&self.words(variant));
             if self.is_first(variant) {
                 self.say(format!("{words} was analysed for the first time."));
             } else {
@@ -606,7 +606,7 @@ impl<'r> Explainer<'r> {
         let most = if self.is_verbose { usize::MAX } else { most };
         for id in ids.iter().take(most) {
             let subject = Subject::Action(*id);
-            let words = capital(&self.action_words(id));
+            let words = capitalized(&self.action_words(id));
             match (self.record.actions.get(id), self.why(&subject)) {
                 // No end and no reason: the engine did not execute the task of the action, so its
                 // run was replayed.
@@ -660,7 +660,7 @@ impl<'r> Explainer<'r> {
 }
 
 /// How long ago a time is that counts the seconds since 1970.
-fn ago(when: u64) -> String {
+fn time_since(when: u64) -> String {
     // A clock that was set back since counts as no time at all.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     match now.saturating_sub(when) {

@@ -176,8 +176,8 @@ impl Definitions {
                 let same = |other: &&Arc<ActionDescription>| {
                     other.outs == action.outs && other.out_dirs == action.out_dirs
                 };
-                // Else the one at the same number: a rule that renames an output still defines its actions in the
-                // same order.
+                // Otherwise the action with the same number: a rule that renames an output still defines its actions in
+                // the same order.
                 let was = known.iter().find(same).or(known.get(place)).cloned();
                 let new = Redefined { target: Subject::target(target), was, is: action.clone() };
                 of.insert(action.id(), new);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::api::part::PartRule;
-use crate::api::request::{One, Question, Request, downcast};
+use crate::api::request::{Question, Request, SingleRequest, downcast};
 use crate::api::typed::leave_to_store;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
 use crate::graph::run::Mode;
@@ -212,7 +212,8 @@ impl Cx {
         /// Up to this length a scan is faster than a set.
         const MAX_SCANNED: usize = 8;
         let seen = lock(&self.frame.seen);
-        let answered = || seen.reads.iter().filter(|read| read.seq != Seq::LATER).map(|read| read.dep);
+        let answered =
+            || seen.reads.iter().filter(|read| read.seq != Seq::NOT_YET_KNOWN).map(|read| read.dep);
         if nodes.len() <= MAX_SCANNED {
             return nodes.iter().all(|node| answered().any(|dep| dep == *node));
         }
@@ -240,8 +241,8 @@ impl Cx {
         reads.push(Read { dep, seq: Seq::NONE, mode, facets, ends_group, later, is_clean });
     }
 
-    fn ask_one<R: Rule>(&self, key: R::Key, part: Asked, mode: Option<Mode>) -> One {
-        One(Request::new(self.frame.clone(), [Question::new(self.request::<R>(key))], part, mode))
+    fn ask_one<R: Rule>(&self, key: R::Key, part: Asked, mode: Option<Mode>) -> SingleRequest {
+        SingleRequest(Request::new(self.frame.clone(), [Question::new(self.request::<R>(key))], part, mode))
     }
 
     fn ask_all<R: Rule>(&self, keys: Vec<R::Key>) -> Request<Vec<Question>> {
@@ -252,7 +253,7 @@ impl Cx {
 
 /// A task that was started ([`Cx::start`]); await it for its value.
 pub struct Pending<R> {
-    request: One,
+    request: SingleRequest,
     rule: PhantomData<fn() -> R>,
 }
 
@@ -273,7 +274,7 @@ impl<R: Rule> HashCx<R> {
         let frame = self.cx.frame.clone();
         let own = [Question::new(frame.node)];
         // No read of itself in the trace: what the value read is added below.
-        let request = One(Request::new(frame.clone(), own, Asked::Own, None));
+        let request = SingleRequest(Request::new(frame.clone(), own, Asked::Own, None));
         async move {
             let answer = request.await;
             let own = {
@@ -284,7 +285,7 @@ impl<R: Rule> HashCx<R> {
             let mut seen = lock(&frame.seen);
             // Behind those of the hash function: it asked for its value after it had read them.
             seen.reads.extend(own.reads);
-            // A witness that the hash function set is about all that it read; that of the value is about a part.
+            // The witness of the hash function covers all reads, that of the value only a part of them.
             seen.witness = seen.witness.take().or(own.witness);
             drop(seen);
             answer.result.map(downcast::<R>)

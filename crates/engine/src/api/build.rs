@@ -107,8 +107,8 @@ impl Build {
     }
 
     /// Drops the values of all tasks of a rule. A value that is wanted again is decoded from its kept run, or computed
-    /// again. For tasks that nothing will ask about any more, so that the memory is free for what comes next. Not to be
-    /// called while something is requested.
+    /// again. For tasks that will not be requested again, to free their memory. Not to be called while something is
+    /// requested.
     pub fn release_values<R: Rule>(&self) {
         let core = self.core();
         let number = core.rule_id::<R>();
@@ -152,7 +152,7 @@ impl Build {
             known.push(answer);
             jobs.extend(job);
         }
-        let seq = |answer: &Option<Answer>| answer.as_ref().map_or(Seq::LATER, |answer| answer.seq);
+        let seq = |answer: &Option<Answer>| answer.as_ref().map_or(Seq::NOT_YET_KNOWN, |answer| answer.seq);
         // With the versions of the answers: a later epoch may settle a clean task otherwise, and this build is asked
         // about its own.
         lock(&inner.asked).extend(nodes.iter().copied().zip(known.iter().map(seq)));
@@ -180,10 +180,10 @@ impl Build {
         &self.inner.engine
     }
 
-    /// The closure of this build's requests, with the version of each task: the tasks that it settled, and those below
-    /// them that were clean, along the reads of the runs by which they were settled. `binds`: tasks that are only in
-    /// the file are loaded on the way; else they are listed without what is below. `false`: the reads of some are not
-    /// known any more.
+    /// The closure of this build's requests, with the version of each task: the tasks that it settled, and the clean
+    /// tasks below them. They are found along the reads of the runs that settled them. `binds`: tasks that are only in
+    /// the file are loaded on the way; else they are listed without what is below. `false`: the reads of some are no
+    /// longer known.
     pub(crate) fn settled(&self, binds: bool) -> (Vec<(NodeId, Seq)>, bool) {
         let inner = &self.inner;
         let of_slot =
@@ -265,9 +265,9 @@ impl Build {
 
     /// Whether the first `requested` tasks of a closure each have a run whose closure avoids the tasks `without_reads`.
     ///
-    /// Another build may have settled a task at the same version by other reads, and nothing in that run need
-    /// contradict this build: it is followed, too, and may lead to a task that this build never looked at and whose
-    /// reads do not fit it. That makes nothing unknown as long as there is another run.
+    /// Another build may have settled a task at the same version by other reads. If that run does not contradict this
+    /// build, it is followed, too. It may lead to a task that this build never looked at, whose reads do not agree. The
+    /// closure is still known as long as there is another run.
     fn has_closure_without(
         &self,
         without_reads: &HashSet<NodeId>,

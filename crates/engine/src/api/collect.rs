@@ -67,14 +67,14 @@ impl<A: Visit, B: Visit> Visit for (A, B) {
 }
 
 impl Build {
-    /// The tasks of a rule in the closure of these tasks, themselves included, by the runs that are good in this build,
-    /// which settled them; contents that were mentioned, too ([`crate::Content`]). Each once, in the order in which a
-    /// build from scratch on one thread would first request them; so the order does not depend on threads, nor on what
-    /// was known before. Nothing is executed for it.
+    /// The tasks of a rule in the closure of these tasks, themselves included, and contents that were mentioned
+    /// ([`crate::Content`]). The closure follows the good runs by which this build settled the tasks. Each once, in the
+    /// order in which a build from scratch on one thread would first request them; so the order does not depend on
+    /// threads, nor on what was known before. Nothing is executed for it.
     ///
-    /// `None`: the reads of some task are not known (any more). That is so for roots that were not requested from this
-    /// build, for what-if builds, and may be so below a task that is good by its leaves ([`crate::Policy::deep`]), if
-    /// something in between keeps no run of that state.
+    /// `None`: the reads of some task are not known, or no longer. So it is for roots that were not requested from this
+    /// build, and in what-if builds. It may be so below a task that is good by its leaves ([`crate::Policy::deep`]), if
+    /// a task in between keeps no run of that state.
     pub fn collect<R: Rule>(&self, roots: impl IntoIterator<Item = TaskId>) -> Option<Vec<R::Key>> {
         let keys = self.below(roots, Keys::of::<R>(self.inner()))?;
         Some(keys.keys)
@@ -105,8 +105,8 @@ impl Cx {
     /// failed counts.
     ///
     /// The closure of the roots is settled for it: below a root that is good by its leaves ([`crate::Policy::deep`]), a
-    /// task of which no kept run is good executes. That is not recorded, since it follows from the reads and
-    /// the leaves below them.
+    /// task without a good kept run executes. That is not recorded, since it follows from the reads and the leaves
+    /// below them.
     ///
     /// Sound only in tasks that are verified by leaves only ([`crate::Policy::only_by_leaves`]), since the answer does
     /// not follow from the hashes that the task read; in all others the answer is `None`. It is `None` also if a root

@@ -92,8 +92,8 @@ impl Build {
         Some(Derivation::Replayed { reads: edges.iter().map(|edge| core.key_ref(edge.dep)).collect() })
     }
 
-    /// Why a task executed, step by step down to the root cause: an input that changed, a task that is new, one that
-    /// always executes. Empty if it did not execute.
+    /// Why a task executed, step by step down to the root cause: a changed input, a new task, or a task that always
+    /// executes. Empty if it did not execute.
     pub fn causes<R: Rule>(&self, key: &R::Key) -> Vec<ExecutedTask> {
         let (inner, core) = (self.inner(), self.core());
         let mut way: Vec<ExecutedTask> = Vec::new();

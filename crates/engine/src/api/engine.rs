@@ -13,7 +13,7 @@ use crate::api::typed::{RuleKind, Typed};
 use crate::graph::core::Core;
 use crate::graph::erased::ErasedRule;
 use crate::graph::ids::{AnyValue, NodeId};
-use crate::graph::intern::{BuildMix, Interner};
+use crate::graph::intern::{BuildFastHasher, Interner};
 use crate::graph::node::Node;
 use crate::graph::traces::Traces;
 use crate::persist::Persist;
@@ -32,7 +32,7 @@ pub struct Engine {
 /// Collects the rules of an engine.
 pub struct Builder {
     rules: Vec<Box<dyn ErasedRule>>,
-    by_type: HashMap<TypeId, u16, BuildMix>,
+    by_type: HashMap<TypeId, u16, BuildFastHasher>,
     days: u32,
 }
 
@@ -151,7 +151,7 @@ pub struct Begin<'a> {
     keys: Vec<NodeId>,
     values: Vec<(NodeId, AnyValue)>,
     rules: Vec<u16>,
-    /// Rules of which a change is declared of a task that is not a leaf.
+    /// Rules with a declared change of a task that is not a leaf.
     leaf_sets: Vec<u16>,
     scan: bool,
 }

@@ -25,7 +25,7 @@ const MIN_AGE: Duration = Duration::from_secs(2);
 // A file that is written without pause would otherwise keep the build from ending.
 const MAX_READS: usize = 5;
 
-/// The `stat` of a path, by which it is known later, without reading it, that the file there is unchanged.
+/// The `stat` of a path: if it is the same later, the file is unchanged, and need not be read.
 ///
 /// Size, times of modification and change, device, inode and mode; or that nothing is there. Links are followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

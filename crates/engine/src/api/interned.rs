@@ -1,9 +1,9 @@
 //! Interned tasks: content that is named by its hash.
 //!
-//! A task that produces something which others have to find again without executing anything *mentions* it
-//! ([`crate::Cx::mention`]): the content becomes a task whose key is the content's hash and whose value is the content.
-//! It reads nothing and is always good. A mention is recorded as a read of a special kind; as long as a kept run has
-//! one, the file keeps the content, however large it is, and no longer.
+//! A task may produce something that others have to find again without execution. It *mentions* that content
+//! ([`crate::Cx::mention`]), and the content becomes a task: the key is the content's hash, the value is the content.
+//! It reads nothing and is always good. A mention is recorded as a read of a special kind. The file keeps the content,
+//! however large it is, exactly as long as a kept run has such a read.
 
 use std::marker::PhantomData;
 
@@ -24,13 +24,13 @@ pub trait Interned: Send + Sync + Sized + 'static {
     /// Appends the content as bytes.
     fn encode(&self, out: &mut Vec<u8>);
 
-    /// The content that [`Interned::encode`] wrote. `None` if the bytes cannot be decoded (any more).
+    /// The content that [`Interned::encode`] wrote. `None` if the bytes cannot be decoded, or no longer.
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
 /// The rule whose tasks are the contents of a kind, each under its hash. What is declared of them
 /// ([`crate::Begin::changed`], [`crate::Begin::changed_all`], [`crate::Begin::set`]) is ignored. To ask for content
-/// that was not mentioned, or that is kept no more, gives a failure that is not recorded.
+/// that was not mentioned, or is no longer kept, is a failure that is not recorded.
 pub struct Content<I>(pub(crate) PhantomData<fn() -> I>);
 
 impl Key for Hash {

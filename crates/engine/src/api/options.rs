@@ -47,7 +47,7 @@ impl WhatIf {
     }
 
     /// Does not assume it of this task: it is verified, and executed if need be.
-    pub fn but<R: Rule>(mut self, key: R::Key) -> WhatIf {
+    pub fn except<R: Rule>(mut self, key: R::Key) -> WhatIf {
         self.suspects.push(Arc::new(move |core| match core.traces {
             // It may have no node in this process yet, while its runs are in the file.
             Some(_) => Some(core.intern::<R>(key.clone())),

@@ -33,7 +33,7 @@ impl Cx {
         let last = questions.len().wrapping_sub(1);
         reads.extend(questions.iter().enumerate().map(|(at, question)| Read {
             dep: question.node,
-            seq: question.answer.as_ref().filter(|_| all).map_or(Seq::LATER, |answer| answer.seq),
+            seq: question.answer.as_ref().filter(|_| all).map_or(Seq::NOT_YET_KNOWN, |answer| answer.seq),
             mode,
             facets: Facets::WHOLE,
             ends_group: at == last,
@@ -98,7 +98,7 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
         all
     }
 
-    /// The tasks of which the answer is missing.
+    /// The tasks without an answer.
     fn missing(&self) -> impl Iterator<Item = NodeId> {
         self.questions.as_ref().iter().filter(|question| question.answer.is_none()).map(|one| one.node)
     }
@@ -187,9 +187,9 @@ impl<Q: AsRef<[Question]>> Drop for Request<Q> {
 
 /// One question.
 // An array, so that the most frequent request allocates nothing.
-pub(super) struct One(pub(super) Request<[Question; 1]>);
+pub(super) struct SingleRequest(pub(super) Request<[Question; 1]>);
 
-impl Future for One {
+impl Future for SingleRequest {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {

@@ -75,7 +75,7 @@ pub trait Rule: Send + Sync + Sized + 'static {
         None
     }
 
-    /// The value that [`Rule::encode_value`] wrote. `None` if the bytes cannot be decoded (any more).
+    /// The value that [`Rule::encode_value`] wrote. `None` if the bytes cannot be decoded, or no longer.
     fn decode_value(&self, _key: &Self::Key, _bytes: &[u8]) -> Option<Self::Value> {
         None
     }

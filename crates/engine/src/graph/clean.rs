@@ -22,7 +22,7 @@ pub(crate) struct CleanState {
     // century.
     pub(crate) invalidated: AtomicU32,
     /// The tasks that read it, and perhaps some that did earlier. [`CleanState::invalidated`] is raised under this
-    /// lock: a task that is added sees the changes before that, and changes after that find it here.
+    /// lock. So an added task sees all earlier changes, and all later changes find the task here.
     pub(crate) dependents: Mutex<Vec<NodeId>>,
 }
 

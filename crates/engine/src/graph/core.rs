@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::graph::clean::CleanState;
 use crate::graph::erased::ErasedRule;
 use crate::graph::ids::{AnyKey, NodeId, Unloaded};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::graph::node::{Hist, Node};
 use crate::graph::siblings::Siblings;
 use crate::graph::table::Table;
@@ -40,7 +40,7 @@ pub(crate) fn nonce() -> u64 {
 /// What all builds of an engine share.
 pub(crate) struct Core {
     pub(crate) rules: Vec<Box<dyn ErasedRule>>,
-    pub(crate) by_type: HashMap<TypeId, u16, BuildMix>,
+    pub(crate) by_type: HashMap<TypeId, u16, BuildFastHasher>,
     pub(crate) nodes: Table<OnceLock<Node>>,
     // How many nodes there are, so the number of the next one.
     pub(crate) count: AtomicU32,
@@ -88,7 +88,7 @@ impl Core {
     /// An engine with these rules, whose only tasks are those in `traces`.
     pub(crate) fn new(
         rules: Vec<Box<dyn ErasedRule>>,
-        by_type: HashMap<TypeId, u16, BuildMix>,
+        by_type: HashMap<TypeId, u16, BuildFastHasher>,
         traces: Option<Box<dyn Traces>>,
     ) -> Core {
         let never: Arc<[u64]> = vec![0; rules.len()].into();

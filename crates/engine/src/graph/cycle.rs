@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::KeyRef;
 
-/// Tasks of which each waits for the next, and the last for the first. Begins with the least key
-/// (by rule name, then by encoded bytes), whatever the schedule was.
+/// A cycle: each task waits for the next, and the last for the first. Begins with the least key (by rule name, then by
+/// encoded bytes), whatever the schedule was.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cycle {
     pub(crate) keys: Vec<KeyRef>,

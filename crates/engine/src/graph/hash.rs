@@ -22,7 +22,7 @@ impl Hash {
         Some(Hash(all))
     }
 
-    /// A hash that no task ever has, for a version of which the hash is not known (any more).
+    /// A hash that no task ever has, for a version whose hash is not known, or no longer.
     pub(crate) fn lost(number: u32) -> Hash {
         // A text in place of a digest: a rule returns it by chance as rarely as any collision happens.
         let mut all = *b"taut: the hash of a lost trace..";

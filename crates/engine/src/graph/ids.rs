@@ -28,7 +28,7 @@ impl Seq {
     // they are dropped (`Hist::seq_of`), and the file has fewer bits for them (`MAX_VERSION`).
     pub(crate) const NONE: Seq = Seq(u32::MAX);
     /// Not known yet.
-    pub(crate) const LATER: Seq = Seq(u32::MAX - 1);
+    pub(crate) const NOT_YET_KNOWN: Seq = Seq(u32::MAX - 1);
     /// The answer is not a result of the task: the build was cancelled, or the hash is good and the value could not be
     /// computed.
     pub(crate) const LOST: Seq = Seq(u32::MAX - 2);

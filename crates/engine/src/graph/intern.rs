@@ -18,10 +18,10 @@ const SHARDS: usize = 16;
 #[derive(Default)]
 // FxHash's scheme (rotate, xor, multiply) with another constant and one more step at the end. `DefaultHasher` is
 // SipHash, which resists chosen keys and costs several times as much for short ones.
-pub(crate) struct Mix(u64);
+pub(crate) struct FastHasher(u64);
 
 // The index of keys in a file is ordered by it (`persist/snapshot.rs`, `key_hash`), so it is a part of that format.
-impl Hasher for Mix {
+impl Hasher for FastHasher {
     fn finish(&self) -> u64 {
         // The map takes its buckets from the low bits and its tags from the high ones: stir once more.
         (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -58,11 +58,11 @@ impl Hasher for Mix {
     }
 }
 
-pub(crate) type BuildMix = BuildHasherDefault<Mix>;
+pub(crate) type BuildFastHasher = BuildHasherDefault<FastHasher>;
 
 /// The keys of one rule that the engine has seen.
 pub(crate) struct Interner<K> {
-    shards: [Mutex<HashMap<K, NodeId, BuildMix>>; SHARDS],
+    shards: [Mutex<HashMap<K, NodeId, BuildFastHasher>>; SHARDS],
 }
 
 impl<K: Key> Interner<K> {
@@ -70,9 +70,9 @@ impl<K: Key> Interner<K> {
         Interner { shards: std::array::from_fn(|_| Mutex::default()) }
     }
 
-    fn shard(&self, key: &K) -> &Mutex<HashMap<K, NodeId, BuildMix>> {
+    fn shard(&self, key: &K) -> &Mutex<HashMap<K, NodeId, BuildFastHasher>> {
         // The high bits: the map of a shard takes its buckets from the low ones, which would then be alike in it.
-        &self.shards[(BuildMix::default().hash_one(key) >> 60) as usize % SHARDS]
+        &self.shards[(BuildFastHasher::default().hash_one(key) >> 60) as usize % SHARDS]
     }
 
     /// The number of `key`, if it was seen before.

@@ -29,7 +29,7 @@ pub(crate) struct LeafSet {
 pub(crate) enum Part {
     /// One that has a node in this process.
     Bound(NodeId, Seq),
-    /// Those with these numbers in a file, which are not loaded.
+    /// Leaves by their numbers in a file; they are not loaded.
     Stored(Range),
 }
 

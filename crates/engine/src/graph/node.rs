@@ -16,8 +16,8 @@ use crate::sync::{Arc, Mutex};
 use crate::{Facets, Hash, Policy};
 
 /// How many versions of a task are distinguished at least; up to twice as many are kept.
-// More than the runs that policies keep as a rule, so that a version that a kept run of a dependent names is rarely
-// dropped. If it is, that run agrees with nothing and the dependent executes.
+// More than the runs that policies usually keep: a version in a kept run of a dependent is rarely dropped. If it is,
+// that run agrees with nothing and the dependent executes.
 const MIN_VERSIONS: usize = 16;
 
 /// The history of a task: what is kept from earlier builds.
@@ -115,7 +115,7 @@ impl Hist {
         Some(Seq::new(self.forgotten() + at as u32))
     }
 
-    /// Drops the older half of the versions. A recorded read of one of them agrees with no version any more.
+    /// Drops the older half of the versions. A recorded read of one of them then agrees with no version.
     fn forget_versions(&mut self) {
         // Half of them at once, so that moving the rest costs little for each version.
         self.hashes.drop_front(MIN_VERSIONS);

@@ -111,10 +111,10 @@ impl Policy {
     /// its reads decide, as for other tasks.
     ///
     /// For few tasks, near the top, that are requested again and again: each keeps a list of all its leaves. The tasks
-    /// in between must follow from the leaves. Of a task above one that always executes, that is compared by times, or
-    /// whose value was set from outside, no leaves are kept, and it is verified by its reads. A change that is declared
-    /// of a task that is not a leaf, or another version of its rule, invalidates the leaf sets above: the tasks there
-    /// are verified by their reads, once. What-if builds do not use leaf sets.
+    /// in between must follow from the leaves. No leaves are kept of a task above one that always executes, is compared
+    /// by times, or has a value set from outside; such a task is verified by its reads. A change that is declared of a
+    /// task that is not a leaf, or another version of its rule, invalidates the leaf sets above: the tasks there are
+    /// verified by their reads, once. What-if builds do not use leaf sets.
     pub const fn deep(runs: u8) -> Policy {
         Policy { deep: Deep::First, ..Policy::constructive(runs) }
     }

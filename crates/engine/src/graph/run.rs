@@ -41,7 +41,7 @@ pub(crate) struct Run {
     pub(crate) edges: Arc<[Edge]>,
     pub(crate) seq: Seq,
     /// What few runs have, apart so that the others stay small.
-    // One pointer in place of five fields, all of which are empty for most runs.
+    // One pointer in place of five fields that are empty for most runs.
     rest: Option<Box<RareFields>>,
 }
 

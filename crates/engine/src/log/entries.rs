@@ -30,7 +30,7 @@ pub(crate) enum Cause {
     ValueLost,
 }
 
-/// A task, the hash that was taken for good, and the hash that it now has.
+/// A task, the hash that was assumed, and the hash that it now has.
 type Versions = (NodeId, Option<Hash>, Option<Hash>);
 
 /// What happened in a build so far.
@@ -53,7 +53,7 @@ impl Log {
         self.replayed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn replayed_so_many(&self, tasks: u64) {
+    pub(crate) fn add_replayed(&self, tasks: u64) {
         self.replayed.fetch_add(tasks, Ordering::Relaxed);
     }
 

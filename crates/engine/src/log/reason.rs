@@ -59,7 +59,7 @@ impl fmt::Display for Reason {
 pub struct ExecutedTask {
     /// The task.
     pub key: KeyRef,
-    /// Which of its computations.
+    /// The computation that executed.
     pub what: Executed,
     /// Why it had to.
     pub reason: Reason,

@@ -20,7 +20,7 @@ use crate::graph::bits::Bits;
 use crate::graph::core::Core;
 use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{NodeId, Seq};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::graph::leaves::{Leaves, Part};
 use crate::graph::node::Node;
 use crate::graph::run::{Edge, Mode, Run};
@@ -125,9 +125,9 @@ fn now() -> u32 {
 struct CommitInput<'c> {
     dirty: &'c [NodeId],
     wanted: &'c [NodeId],
-    /// Rules of which all tasks were declared changed since the last commit.
+    /// Rules whose tasks were all declared changed since the last commit.
     changed_rules: &'c [u16],
-    /// Rules of which a change was declared since of a task that is not a leaf.
+    /// Rules with a declared change, since then, of a task that is not a leaf.
     invalid_leaf_sets: &'c [u16],
 }
 
@@ -272,7 +272,7 @@ impl Commit<'_> {
     /// The leaves in the order of the leaf sets of the tasks that are verified by them, whatever the order was in which
     /// threads settled them: so a leaf set is few ranges.
     fn in_order<'n>(&self, leaves: Vec<&'n NodeId>, others: &[&NodeId]) -> Vec<&'n NodeId> {
-        let mut places = HashMap::<NodeId, usize, BuildMix>::default();
+        let mut places = HashMap::<NodeId, usize, BuildFastHasher>::default();
         for node in others.iter().map(|node| self.core.node(**node)).filter(|node| node.policy.is_deep()) {
             let below = lock(&node.hist).runs.first().and_then(Run::leaves).cloned();
             for part in below.iter().flat_map(|below| &below.parts) {

@@ -12,7 +12,7 @@ use super::leaves::LeafSet;
 use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 
 /// There is room for this many builds of the size of the largest recent one,
 // So that switching among a few branches finds the builds of all of them.
@@ -55,7 +55,7 @@ impl Stored {
         views.is_over().then_some(())
     }
 
-    fn all_wanted(&self) -> Option<HashMap<u32, u32, BuildMix>> {
+    fn all_wanted(&self) -> Option<HashMap<u32, u32, BuildFastHasher>> {
         let mut wanted = HashMap::default();
         if let Some(snapshot) = &self.snapshot {
             wanted.extend(snapshot.wanted()?);
@@ -78,7 +78,11 @@ impl Stored {
     }
 
     /// The closure of the tasks that were requested since a time, as far as there is room; and how much room is left.
-    fn wanted_since(&self, wanted: &HashMap<u32, u32, BuildMix>, since: u32) -> Option<(Vec<bool>, usize)> {
+    fn wanted_since(
+        &self,
+        wanted: &HashMap<u32, u32, BuildFastHasher>,
+        since: u32,
+    ) -> Option<(Vec<bool>, usize)> {
         let mut roots: Vec<(u32, u32)> =
             wanted.iter().filter(|(_, at)| **at >= since).map(|(task, at)| (*at, *task)).collect();
         // Newest requests first. Those of one second are taken together, as one build: what is kept is then a whole
@@ -133,7 +137,7 @@ impl Stored {
             Some(snapshot) => snapshot.unwanted().ok_or_else(damaged)?,
             None => Vec::new(),
         };
-        let unwanted: HashMap<u32, u32, BuildMix> = unwanted.into_iter().collect();
+        let unwanted: HashMap<u32, u32, BuildFastHasher> = unwanted.into_iter().collect();
         let unwanted_since = |task: u32| unwanted.get(&task).copied().unwrap_or(now);
         let mut copier = SnapshotCopier {
             stored: self,

@@ -64,9 +64,9 @@ pub(crate) struct Persist {
     /// Tasks whose kept runs differ from those in the file.
     // A list with duplicates: noting a task must be cheap, and a commit sorts it anyway.
     dirty: Mutex<Vec<NodeId>>,
-    /// Rules of which all tasks were declared changed: their runs in the file are invalid.
+    /// Rules whose tasks were all declared changed: their runs in the file are invalid.
     changed_rules: Mutex<Vec<u16>>,
-    /// Rules of which a change was declared of a task that is not a leaf: leaf sets above them are invalid.
+    /// Rules with a declared change of a task that is not a leaf: leaf sets above them are invalid.
     invalid_leaf_sets: Mutex<Vec<u16>>,
     /// Tasks that were requested from outside, not by other tasks.
     // A set: a process that watches asks for the same few tasks in each build.

@@ -158,8 +158,8 @@ impl Pages {
         Some(())
     }
 
-    /// Reads a block, and with it the more of the following ones the more were read before: a process that reads few
-    /// needs few, one that reads many needs fewer system calls.
+    /// Reads a block, and ahead of it as many blocks as were read before. So a process that needs few blocks reads few,
+    /// and one that needs many makes fewer system calls.
     fn fetch(&self, blocks: &mut Blocks, first: usize) -> Option<()> {
         let Blocks { segments, known } = blocks;
         if segments.is_empty() {
@@ -183,7 +183,8 @@ impl Pages {
         self.source.fill(self.at + (first * BLOCK_SIZE) as u64, bytes)?;
         let sums = self.sums.of(first, bytes.len().div_ceil(BLOCK_SIZE))?;
         for (at, (block, sum)) in bytes.chunks(BLOCK_SIZE).zip(sums).enumerate() {
-            // A wrong checksum of a block that was read ahead is no damage yet: nothing has asked for that block.
+            // A wrong checksum of a block that was read ahead does not count as damage yet: nothing has asked for that
+            // block.
             if checksum(block) == sum {
                 segment.known |= 1 << (place + at);
                 *known += 1;

@@ -26,8 +26,8 @@ pub fn reseal(bytes: &mut [u8]) {
     let mut batches = journal;
     while let Some((length, after)) = batches.split_first_chunk_mut::<8>() {
         let Some((sum, after)) = after.split_first_chunk_mut::<8>() else { break };
-        // A length beyond the end would make the batch one that was cut short, which is ignored: it is corrected, so
-        // that the content is read.
+        // A batch whose length is beyond the end counts as cut short and is ignored. So the length is corrected, and
+        // the content is read.
         let given = u64::from_le_bytes(*length).min(after.len() as u64);
         *length = given.to_le_bytes();
         let (batch, after) = after.split_at_mut(given as usize);

@@ -24,7 +24,7 @@ use super::pages::{BLOCK_SIZE, Pages, Source, Sums};
 use super::stored_run::{StoredEdge, StoredRun};
 use crate::Hash;
 use crate::graph::facet::FacetHashes;
-use crate::graph::intern::Mix;
+use crate::graph::intern::FastHasher;
 use crate::sync::Arc;
 use tasks::Tasks;
 
@@ -212,8 +212,8 @@ pub(crate) struct Snapshot {
 
 /// The place of a key in the index.
 pub(super) fn key_hash(rule: u16, key: &[u8]) -> u64 {
-    // Part of the format, as is `Mix`: other processes find keys by it.
-    let mut mix = Mix::default();
+    // Part of the format, as is `FastHasher`: other processes find keys by it.
+    let mut mix = FastHasher::default();
     mix.write_u64(u64::from(rule) << 32 | key.len() as u64);
     mix.write(key);
     // The high bits choose the bucket.

@@ -18,7 +18,7 @@ use super::snapshot::{
 use super::stored_run::StoredEdge;
 use crate::Hash;
 use crate::graph::facet::FacetHashes;
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::sync::Arc;
 
 /// The fields of a run besides its reads.
@@ -55,12 +55,12 @@ pub(super) struct SnapshotBuilder {
     /// Other versions, by task and the caller's number; and how many each task has.
     // Version 0 has columns of its own above: most tasks have no other, and a map of all versions would be the
     // largest part.
-    others: HashMap<(u32, u32), u32, BuildMix>,
+    others: HashMap<(u32, u32), u32, BuildFastHasher>,
     others_of: Vec<u32>,
     wanted: Vec<(u32, u32)>,
     unwanted: Vec<(u32, u32)>,
     siblings: Vec<(u64, u16, u32)>,
-    facet_hashes: HashMap<(u32, u32), u32, BuildMix>,
+    facet_hashes: HashMap<(u32, u32), u32, BuildFastHasher>,
     /// The reads of the run before, if it is of the same task.
     before: Vec<StoredEdge>,
     has_before: bool,

@@ -6,7 +6,7 @@ use super::snapshot::{Columns, Runs, Snapshot};
 use super::stored_run::StoredRun;
 use crate::Hash;
 use crate::graph::facet::FacetHashes;
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::sync::Arc;
 
 /// The changes of a task in the journal.
@@ -25,19 +25,19 @@ pub(super) struct Change {
 pub(crate) struct Stored {
     // Shared by the copies that a commit makes while another thread reads.
     pub(super) snapshot: Option<Arc<Snapshot>>,
-    /// Those of the snapshot, then those of the journal.
+    /// The names of rules: those of the snapshot, then those of the journal.
     pub(super) rules: Vec<Arc<str>>,
     /// The tasks after those of the snapshot: rule and key.
     // Whole in memory, unlike the snapshot: a commit compacts a journal before it is long.
     pub(super) fresh: Vec<(u16, Arc<[u8]>)>,
     /// Their numbers, by rule.
     // A map for each rule, so that a look-up by key needs no pair of rule and key.
-    pub(super) index: Vec<HashMap<Arc<[u8]>, u32, BuildMix>>,
-    pub(super) changes: HashMap<u32, Change, BuildMix>,
+    pub(super) index: Vec<HashMap<Arc<[u8]>, u32, BuildFastHasher>>,
+    pub(super) changes: HashMap<u32, Change, BuildFastHasher>,
     /// The tasks that were requested from outside since, and the time of the latest request.
-    pub(super) wanted: HashMap<u32, u32, BuildMix>,
+    pub(super) wanted: HashMap<u32, u32, BuildFastHasher>,
     /// The siblings of the journal, by rule and share key.
-    pub(super) siblings: HashMap<(u16, u64), Vec<u32>, BuildMix>,
+    pub(super) siblings: HashMap<(u16, u64), Vec<u32>, BuildFastHasher>,
 }
 
 impl Stored {

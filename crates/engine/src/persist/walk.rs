@@ -3,10 +3,10 @@
 //! `settle/check.rs` verifies kept runs task by task; the walk does the same for the whole closure of a task at once,
 //! over the columns of the file: a leaf is good if its rule confirms its witness, another task if the reads of one of
 //! its runs agree, group by group. No key is decoded but those of leaves, no task is loaded, and the depth of the graph
-//! costs a stack in memory. Whatever is not that plain is left undecided, and is settled the ordinary way when it is
-//! requested: tasks that have to execute, that failed, that are compared by times, or of which this process has newer
-//! runs than the file. So a process loads what a change invalidates, and nothing else: if a file was added to a
-//! directory, the readers of the other files agree by their facets.
+//! costs a stack in memory. A task that has to execute, failed, is compared by times, or has newer runs in this process
+//! than in the file, is left undecided. It is settled the ordinary way when it is requested. So a process loads what a
+//! change invalidates, and nothing else: if a file was added to a directory, the readers of the other files agree by
+//! their facets.
 //!
 //! The demand is that of `settle/check.rs`: a group is verified only if all groups before agree.
 //!
@@ -35,7 +35,7 @@ use super::stored_run::{StoredEdge, StoredRun};
 use crate::graph::core::Core;
 use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::schedule::inner::Inner;
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Hash, Rebuild};
@@ -103,20 +103,20 @@ pub(super) struct Walk {
     /// By task, a bit: a leaf that was verified and is good. Kept for later epochs, until a scan or a declared change.
     // Bits: kept from epoch to epoch for all tasks of the file.
     good_leaves: Vec<u64>,
-    /// Leaves of which no run is good in this epoch.
+    /// Leaves without a good run in this epoch.
     // Sets and maps below: what they hold is rare beside the tasks of a file.
-    stale: HashSet<u32, BuildMix>,
+    stale: HashSet<u32, BuildFastHasher>,
     /// Tasks that were found good by the leaves below them.
-    by_leaves: HashSet<u32, BuildMix>,
+    by_leaves: HashSet<u32, BuildFastHasher>,
     /// The tasks that have a node.
-    bound: HashMap<u32, NodeId, BuildMix>,
-    /// By task, the facet hashes of its versions in the file, of tasks of which they were compared in this epoch.
-    facets: HashMap<u32, Vec<Option<FacetHashes>>, BuildMix>,
+    bound: HashMap<u32, NodeId, BuildFastHasher>,
+    /// By task, the facet hashes of its versions in the file, if they were compared in this epoch.
+    facets: HashMap<u32, Vec<Option<FacetHashes>>, BuildFastHasher>,
     /// By task, the version that is good, if a reader of facets is good that read another version; kept as long as
     /// tasks stay clean.
-    equal_in_facets: HashMap<u32, u32, BuildMix>,
+    equal_in_facets: HashMap<u32, u32, BuildFastHasher>,
     /// What the next commit writes: the order of runs, and refreshed witnesses.
-    pub(super) updates: HashMap<u32, RunUpdate, BuildMix>,
+    pub(super) updates: HashMap<u32, RunUpdate, BuildFastHasher>,
     /// How many tasks were found good.
     good: u64,
     /// By place in the file, the rules in this process; `None`: their tasks are settled the ordinary way.
@@ -177,8 +177,8 @@ struct Damaged;
 
 impl Walk {
     /// Begins the walk of a file in the epoch of a build, if it is not in that epoch already; `false` if a later epoch
-    /// has begun. Tasks that became nodes are taken over first, so that no verdict of before is kept for a task that
-    /// was declared changed.
+    /// has begun. Tasks that became nodes are taken over first, so no earlier verdict is kept for a task that was
+    /// declared changed.
     fn begin_epoch(&mut self, stored: &Stored, generation: u64, inner: &Inner, persist: &Persist) -> bool {
         let epoch = inner.epoch;
         // A build of an earlier epoch that is not over must not take back what later ones established; it verifies by
@@ -239,7 +239,7 @@ impl Walk {
                 self.verdicts.set(task, NOT_PLAIN);
             }
         }
-        // No task is clean since before the floor, so nothing refers to these any more.
+        // No task is clean since before the floor, so nothing refers to these.
         if self.floor != inner.inputs.floor {
             self.equal_in_facets.clear();
         }
@@ -644,8 +644,8 @@ impl Persist {
         updates
     }
 
-    /// The update of a task; the epoch of the scan after which it was found good, if it is a leaf that was; and the
-    /// epoch in which it was found stale, if it was.
+    /// The update of a task; the epoch of the scan after which a leaf was found good, if any; and the epoch in which
+    /// the task was found stale, if any.
     pub(super) fn findings(&self, place: Unloaded) -> (Option<RunUpdate>, Option<u64>, Option<u64>) {
         let walk = lock(&self.walk);
         if walk.generation != place.generation {
@@ -689,7 +689,7 @@ impl Inner {
             let decided = walker.decide(place.number);
             (decided, walker.walk.good - before)
         };
-        self.log.replayed_so_many(good);
+        self.log.add_replayed(good);
         if good > 0 {
             self.has_walked.store(true, Ordering::Relaxed);
         }

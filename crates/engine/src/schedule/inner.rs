@@ -35,7 +35,7 @@ pub(crate) struct Inner {
     /// if there was one at once.
     // A list, not a set: requests from outside are few, and duplicates are removed where it is read.
     pub(crate) asked: Mutex<Vec<(NodeId, Seq)>>,
-    /// The reads of tasks that executed and of which no run is kept.
+    /// The reads of tasks that executed, if no run of them is kept.
     pub(crate) unkept: Mutex<HashMap<NodeId, Vec<(NodeId, Seq)>>>,
     // Made on first access: a build that finds its requests clean makes none.
     pub(crate) slots: Table<Slot>,

@@ -8,7 +8,7 @@
 //!
 //! A task that awaits something foreign (a process, a timer) occupies no thread: its waker pushes it again. When all
 //! threads are idle and no task awaits something foreign, the unfinished tasks wait for each other: only then are
-//! cycles searched ([`Works::break_cycle`]), so that waiting needs no bookkeeping.
+//! cycles searched ([`QueueOwner::break_cycle`]), so that waiting needs no bookkeeping.
 //!
 //! Locks: `roots` is taken under `ready`; no other lock is taken under `ready`, and rules do not run under it.
 //! Everything that decides whether a thread sleeps is read and written under `ready`, so no wake-up is lost; the one
@@ -37,8 +37,8 @@ pub(crate) enum Job {
     Run(Arc<dyn Suspended>),
 }
 
-/// What the threads of a queue work on, and how: the queue depends on neither tasks nor builds.
-pub(crate) trait Works: Send + Sync + Sized + 'static {
+/// What the threads of a queue work on: by this trait the queue depends on neither tasks nor builds.
+pub(crate) trait QueueOwner: Send + Sync + Sized + 'static {
     /// Held by a thread while it works.
     type WorkGuard;
     /// Its queue.
@@ -168,13 +168,13 @@ impl Queue {
     }
 
     /// Adds a job that some thread may take at once.
-    pub(crate) fn push<W: Works>(&self, build: &Arc<W>, job: Job) {
+    pub(crate) fn push<W: QueueOwner>(&self, build: &Arc<W>, job: Job) {
         self.push_all(build, std::iter::once(job), 0);
     }
 
     /// Adds jobs, the first to be taken first, and returns what [`Queue::take_back`] wants. `own`: how many of them
     /// the caller is about to take itself.
-    pub(crate) fn push_all<W: Works>(
+    pub(crate) fn push_all<W: QueueOwner>(
         &self,
         build: &Arc<W>,
         jobs: impl DoubleEndedIterator<Item = Job>,
@@ -231,7 +231,7 @@ impl Queue {
         self.extra == 0
     }
 
-    fn start_thread<W: Works>(&self, build: &Arc<W>, ready: &mut QueueState) {
+    fn start_thread<W: QueueOwner>(&self, build: &Arc<W>, ready: &mut QueueState) {
         // One thread for each push: more work leads to more pushes, and a short build does not start all threads.
         if ready.threads.len() >= self.extra {
             ready.full = true;
@@ -263,7 +263,7 @@ impl Queue {
     }
 
     /// Works until `enough` returns true or the queue is shut.
-    pub(crate) fn work<W: Works>(&self, build: &Arc<W>, enough: &mut dyn FnMut() -> bool) {
+    pub(crate) fn work<W: QueueOwner>(&self, build: &Arc<W>, enough: &mut dyn FnMut() -> bool) {
         let mut ready = lock(&self.ready);
         let stack = ready.own_stack();
         ready.active += 1;

@@ -1,8 +1,8 @@
 //! The state of one task in one build: how far its hash and its value are, and what waits for them.
 //!
-//! The states only go forward (idle, busy, done; only between requests is a value released), which is the guard against
-//! the recursion value → hash → value: a request for the value first settles the hash; only the task's own hash
-//! function may ask for the value of its task directly ([`Part::Own`]), which skips verification and constructs.
+//! The states only go forward: idle, busy, done. (A value is released only between requests.) That guards against the
+//! recursion value → hash → value. A request for the value first settles the hash. Only the task's own hash function
+//! may ask for the value directly ([`Part::Own`]), which skips verification and computes the value.
 
 use crate::Fail;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
@@ -70,7 +70,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// A failure of which nothing is recorded.
+    /// A failure that is not recorded.
     pub(crate) fn failed(fail: Fail) -> Outcome {
         Outcome { seq: Seq::NONE, fail: Some(Box::new(fail)) }
     }

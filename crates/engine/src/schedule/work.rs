@@ -16,7 +16,7 @@ pub(crate) enum Work {
     Finish(Finish),
     TakeOver(TakeOver),
     // Boxed: the others are small, and only tasks that are verified by leaves have it.
-    Agree(Box<Agree>),
+    Agree(Box<LeafComparison>),
 }
 
 /// How far the check of a task's kept runs is.
@@ -90,7 +90,7 @@ impl ComputationEnd {
 }
 
 /// How far the comparison of a task's leaves is.
-pub(crate) enum Agree {
+pub(crate) enum LeafComparison {
     /// By the numbers of the file.
     Stored { place: Unloaded, at: Position },
     /// By the runs that are loaded.

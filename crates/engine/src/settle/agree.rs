@@ -19,7 +19,7 @@ use crate::persist::ByLeaves;
 use crate::schedule::inner::Inner;
 use crate::schedule::queue::Queue;
 use crate::schedule::slot::{Outcome, Part, Task};
-use crate::schedule::work::{Agree, Position, Work};
+use crate::schedule::work::{LeafComparison, Position, Work};
 use crate::sync::lock;
 
 impl Inner {
@@ -28,7 +28,7 @@ impl Inner {
     #[inline(never)]
     pub(crate) fn begin_by_leaves(self: &Arc<Inner>, task: Task<'_>, unloaded: Option<Unloaded>) {
         if let Some(place) = unloaded {
-            return self.agree(task, Agree::Stored { place, at: Position::default() });
+            return self.agree(task, LeafComparison::Stored { place, at: Position::default() });
         }
         let version = self.engine.rule(task.node).version();
         let candidates: Vec<(Candidate, Arc<Leaves>)> = {
@@ -54,7 +54,7 @@ impl Inner {
     ) {
         while let Some((run, leaves)) = runs.next() {
             if let Some(leaves) = self.engine.bound_leaves(task.id, &run, &leaves) {
-                return self.agree(task, Agree::Bound { runs, run, leaves, at: 0, cause });
+                return self.agree(task, LeafComparison::Bound { runs, run, leaves, at: 0, cause });
             }
         }
         self.without_leaves(task, cause);
@@ -72,11 +72,11 @@ impl Inner {
 
     /// Compares leaves until the task is settled or has to wait.
     #[inline(never)]
-    pub(crate) fn agree(self: &Arc<Inner>, task: Task<'_>, mut agree: Agree) {
+    pub(crate) fn agree(self: &Arc<Inner>, task: Task<'_>, mut agree: LeafComparison) {
         loop {
             // The leaf that has to be settled next.
             let leaf = match &mut agree {
-                Agree::Stored { place, at } => {
+                LeafComparison::Stored { place, at } => {
                     let place = *place;
                     match self.by_stored_leaves(task.id, place, at) {
                         ByLeaves::Wait(leaf) => leaf,
@@ -105,7 +105,7 @@ impl Inner {
                         }
                     }
                 }
-                Agree::Bound { leaves, at, .. } => {
+                LeafComparison::Bound { leaves, at, .. } => {
                     let Some(part) = leaves.parts.get(*at) else { break };
                     let LeafPart::Bound(leaf, seq) = *part else { unreachable!("they were bound") };
                     match self.seq(leaf) {
@@ -114,7 +114,9 @@ impl Inner {
                             continue;
                         }
                         Some(is) => {
-                            let Agree::Bound { runs, cause, .. } = agree else { unreachable!("just seen") };
+                            let LeafComparison::Bound { runs, cause, .. } = agree else {
+                                unreachable!("just seen")
+                            };
                             // Of several runs, the leaf that differs from the latest one is the reported cause.
                             let cause = cause.or(Some(Cause::Read { dep: leaf, was: seq, is }));
                             return self.next_run(task, runs, cause);
@@ -140,7 +142,7 @@ impl Inner {
         }
         // The leaves are noted before the task is settled, for traversals that see it settled (`settle/below.rs`). It
         // does not become clean: the tasks in between have no recorded dependents that a change would invalidate.
-        let Agree::Bound { run, leaves, .. } = agree else { unreachable!("only that one breaks") };
+        let LeafComparison::Bound { run, leaves, .. } = agree else { unreachable!("only that one breaks") };
         lock(&self.by_leaves).insert(task.id, leaves);
         self.replay(task, run, false);
     }

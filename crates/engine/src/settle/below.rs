@@ -10,7 +10,7 @@ use crate::Facets;
 use crate::Key;
 use crate::graph::bits::Bits;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::graph::leaves::Leaves;
 use crate::graph::node::Node;
 use crate::graph::run::{Edge, Run};
@@ -101,7 +101,7 @@ struct Below<'b, V> {
     by_leaves: MutexGuard<'b, HashMap<NodeId, Arc<Leaves>>>,
     seen: Bits,
     /// The version by which each unsettled task was followed.
-    versions: HashMap<NodeId, Seq, BuildMix>,
+    versions: HashMap<NodeId, Seq, BuildFastHasher>,
     seen_numbers: Bits,
     /// By number, whether the plain columns of the file do not have its good run.
     not_plain: Bits,

@@ -6,9 +6,9 @@
 //! algorithm). A request for a clean task has its answer at once: a null build costs the same however large the graph
 //! is, and a build after a change verifies only what that change invalidated, as far as it is requested.
 //!
-//! Dependents are recorded from the first change on that follows a build, so that a process that builds once does
-//! without. All this is about the latest epoch; a build of an earlier epoch that meets something newer verifies by the
-//! traces, as if nothing were clean.
+//! Dependents are recorded from the first change after a build on, so a process that builds once does not record any.
+//! All this is about the latest epoch; a build of an earlier epoch that meets something newer verifies by the traces,
+//! as if nothing were clean.
 //!
 //! `graph/clean.rs` has the reason for `SeqCst`: storing that a task is settled and looking for invalidation must not
 //! be reordered, nor declaring a change and looking for settled tasks.
@@ -17,7 +17,7 @@ use std::collections::HashSet;
 
 use crate::graph::core::Core;
 use crate::graph::ids::{NodeId, Seq};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::graph::node::Hist;
 use crate::graph::run::Edge;
 use crate::schedule::inner::Inner;
@@ -45,7 +45,7 @@ impl Core {
             return true;
         }
         let mut is_known = true;
-        // A task that is settled from here on sees that these changed; one that was settled before is among the
+        // A task that is settled later sees that these changed; a task that was settled earlier is among the
         // dependents.
         let mut pending = Vec::new();
         nodes.iter().for_each(|node| mark(*node, &mut pending));
@@ -123,7 +123,7 @@ impl Core {
         };
         // Also what is loaded already: another thread may not have marked its reads yet.
         let mut pending: Vec<NodeId> = self.all_nodes().filter_map(|(node, _)| of_file(node)).collect();
-        let mut seen: HashSet<NodeId, BuildMix> = HashSet::default();
+        let mut seen: HashSet<NodeId, BuildFastHasher> = HashSet::default();
         while let Some(node) = pending.pop() {
             if !seen.insert(node) {
                 continue;
@@ -160,7 +160,7 @@ impl Core {
             // It was among the dependents all the time.
             return 0;
         }
-        let before: HashSet<NodeId, BuildMix> =
+        let before: HashSet<NodeId, BuildFastHasher> =
             before.iter().flat_map(|edges| edges.iter()).map(|edge| edge.dep).collect();
         let mut latest = 0;
         for Edge { dep, .. } in &*edges {
@@ -225,8 +225,8 @@ impl Inner {
         });
     }
 
-    /// Marks a task that was settled by its latest run as clean, if all that it read is clean, too, at the version that
-    /// was read.
+    /// Marks a task as clean that its latest run settled, if everything that it read is clean, too, at the version that
+    /// it read.
     pub(crate) fn mark_clean_if_reads_are(&self, task: Task<'_>, hist: &mut Hist, edges: &[Edge], seq: Seq) {
         let by_hash = task.node.policy.rebuild == Rebuild::Hashes;
         let is_clean =
@@ -255,8 +255,8 @@ impl Inner {
             return;
         }
         // First the task is added to the dependents, so that later changes invalidate it; changes before that are in
-        // the result. If dependents are not recorded yet, the thread that begins to record them locks each task's
-        // history, which is held here, and then sees that this one is settled.
+        // the result. If dependents are not recorded yet, the thread that begins to record them locks the history of
+        // each task. This history is locked here, so that thread then sees that the task is settled.
         let notes = core.notes_dependents.load(Ordering::SeqCst);
         if notes && u64::from(core.note_reads(task.id, hist)) > self.epoch {
             return;

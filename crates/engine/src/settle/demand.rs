@@ -6,7 +6,7 @@ use crate::graph::ids::{NodeId, Seq};
 use crate::log::entries::Cause;
 use crate::schedule::cancel::Cancellable;
 use crate::schedule::inner::Inner;
-use crate::schedule::queue::{Job, Queue, Works};
+use crate::schedule::queue::{Job, Queue, QueueOwner};
 use crate::schedule::slot::{Answer, NextStep, Part as Asked, Task};
 use crate::schedule::wait::{Suspended, Wait, Waiter};
 use crate::schedule::work::Work;
@@ -88,7 +88,7 @@ impl Inner {
         if rest.is_empty() {
             return self.step(task, step);
         }
-        // None of them is counted as its own: this thread is busy with the first task, so others are woken.
+        // No job is left to this thread, which is busy with the first task: other threads are woken for all of them.
         let group = self.queue.push_all(self, rest.into_iter(), 0);
         self.step(task, step);
         while let Some(job) = self.queue.take_back(group) {
@@ -106,7 +106,7 @@ impl Inner {
     }
 
     /// Registers a computation that is suspended for the first time, so that it can be aborted. False if its result is
-    /// not needed any more.
+    /// no longer needed.
     pub(crate) fn register_frame(&self, frame: &Arc<Frame>) -> bool {
         // Most computations are never suspended, and so never registered: a slot refers to a frame only while that
         // waits.
@@ -180,7 +180,7 @@ impl Inner {
     }
 }
 
-impl Works for Inner {
+impl QueueOwner for Inner {
     type WorkGuard = CacheScope;
 
     fn queue(&self) -> &Queue {

@@ -8,7 +8,7 @@ use crate::graph::erased::ErasedCurr;
 use crate::graph::facet;
 use crate::graph::fail::guarded;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::graph::leaves::Leaves;
 use crate::graph::run::{Edge, Mode, RareFields, Run};
 use crate::log::entries::{Cause, Executed};
@@ -252,14 +252,14 @@ impl Inner {
 
     /// Finishes the trace: waits for the hashes of tasks requested by `depend`, then records the run.
     pub(crate) fn finish(self: &Arc<Inner>, task: Task<'_>, mut finish: Finish) {
-        if finish.seen.reads.iter().all(|read| read.seq != Seq::LATER) {
+        if finish.seen.reads.iter().all(|read| read.seq != Seq::NOT_YET_KNOWN) {
             return self.finished(task, finish);
         }
         // A request that was dropped before its answer is not a dependency.
-        finish.seen.reads.retain(|read| read.later || read.seq != Seq::LATER);
+        finish.seen.reads.retain(|read| read.later || read.seq != Seq::NOT_YET_KNOWN);
         let mut missing = Vec::new();
         for read in &mut finish.seen.reads {
-            if read.seq == Seq::LATER {
+            if read.seq == Seq::NOT_YET_KNOWN {
                 match self.seq(read.dep) {
                     Some(seq) => read.seq = seq,
                     None => missing.push(read.dep),
@@ -410,7 +410,7 @@ fn edges(reads: &[Read]) -> Arc<[Edge]> {
         return reads.iter().map(edge).collect();
     }
     let mut edges: Vec<Edge> = Vec::with_capacity(reads.len());
-    let mut places = HashMap::<NodeId, usize, BuildMix>::default();
+    let mut places = HashMap::<NodeId, usize, BuildFastHasher>::default();
     for edge in reads.iter().map(edge) {
         // A task that was read again keeps its first place, so it is verified no later than it was requested.
         let place = *places.entry(edge.dep).or_insert(edges.len());
@@ -438,6 +438,7 @@ fn has_repeated(reads: &[Read]) -> bool {
     if reads.len() <= MAX_SCANNED {
         return (1..reads.len()).any(|at| reads[..at].iter().any(|before| before.dep == reads[at].dep));
     }
-    let mut seen = HashSet::<NodeId, BuildMix>::with_capacity_and_hasher(reads.len(), BuildMix::default());
+    let mut seen =
+        HashSet::<NodeId, BuildFastHasher>::with_capacity_and_hasher(reads.len(), BuildFastHasher::default());
     !reads.iter().all(|read| seen.insert(read.dep))
 }

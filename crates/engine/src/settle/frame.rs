@@ -4,8 +4,8 @@
 //! not tie their lifetimes together, so the requesting future can be dropped without affecting others that wait for
 //! the same task.
 //!
-//! The state is one atomic with these transitions: RUNNING → IDLE or FOREIGN (suspended) → SCHEDULED (woken, in the
-//! queue) → RUNNING; RUNNING → NOTIFIED (woken while it is polled) → RUNNING (polled again); any → OVER. Each
+//! The state is one atomic with these transitions: RUNNING → IDLE or AWAITING_OUTSIDE (suspended) → SCHEDULED (woken,
+//! in the queue) → RUNNING; RUNNING → NOTIFIED (woken while it is polled) → RUNNING (polled again); any → ENDED. Each
 //! transition is a compare-exchange or swap, so exactly one thread does it, and that thread has the right to what
 //! follows: to poll, to push the job, to drop the computation. `AcqRel`, so that the thread that polls next sees what
 //! the one before has written.
@@ -48,13 +48,13 @@ pub(crate) struct Frame {
 /// Suspended, waiting for other tasks.
 const IDLE: u8 = 0;
 /// Suspended, awaiting something that the engine does not control.
-const FOREIGN: u8 = 1;
+const AWAITING_OUTSIDE: u8 = 1;
 const SCHEDULED: u8 = 2;
 pub(super) const RUNNING: u8 = 3;
 /// Woken while running.
 const NOTIFIED: u8 = 4;
 /// Finished or aborted.
-const OVER: u8 = 5;
+const ENDED: u8 = 5;
 
 impl Frame {
     /// Resets a frame that is over, for the next task; false if something is left in it.
@@ -132,7 +132,7 @@ impl Frame {
         let ended = catch_unwind(AssertUnwindSafe(|| computation.end()));
         // The result of a computation that was aborted while it ran is dropped: its task was ended with another
         // outcome.
-        if self.state.swap(OVER, Ordering::AcqRel) != OVER {
+        if self.state.swap(ENDED, Ordering::AcqRel) != ENDED {
             self.finished(made);
         }
         if ended.is_ok() && !self.is_hash.load(Ordering::Relaxed) {
@@ -157,14 +157,14 @@ impl Frame {
 
     /// After a poll that did not finish; false if it is to be polled again at once.
     fn suspend(&self) -> bool {
-        // Counted before the state changes: a waker may take it out of `FOREIGN` at once, and counts down.
+        // Counted before the state changes: a waker may take it out of `AWAITING_OUTSIDE` at once, and counts down.
         // An answer that arrives right now makes it look foreign: then its waker is about to run, and counts down
         // again.
         let foreign = self.waits.load(Ordering::Acquire) == 0;
         if foreign {
             self.build.queue.foreign.fetch_add(1, Ordering::AcqRel);
         }
-        let next = if foreign { FOREIGN } else { IDLE };
+        let next = if foreign { AWAITING_OUTSIDE } else { IDLE };
         match self.state.compare_exchange(RUNNING, next, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => return true,
             // A waker or an abort came first and found `RUNNING`; neither counts down then.
@@ -183,10 +183,10 @@ impl Frame {
 
     /// Aborts the computation: it is dropped, now or when its present poll returns.
     pub(crate) fn abort(&self) {
-        match self.state.swap(OVER, Ordering::AcqRel) {
+        match self.state.swap(ENDED, Ordering::AcqRel) {
             // The thread that polls drops it when the poll returns; if it is over, it was dropped.
-            RUNNING | NOTIFIED | OVER => return,
-            FOREIGN => {
+            RUNNING | NOTIFIED | ENDED => return,
+            AWAITING_OUTSIDE => {
                 self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel);
             }
             _ => {}
@@ -227,7 +227,7 @@ impl Wake for Frame {
         let mut state = self.state.load(Ordering::Acquire);
         loop {
             let next = match state {
-                IDLE | FOREIGN => SCHEDULED,
+                IDLE | AWAITING_OUTSIDE => SCHEDULED,
                 RUNNING => NOTIFIED,
                 // Already scheduled, or over: a waker may outlive the computation.
                 _ => return,
@@ -246,7 +246,7 @@ impl Wake for Frame {
         self.build.queue.push(&self.build, Job::Run(self.clone()));
         // A thread may have run the job and gone idle between the two. It has seen the count too high and has not
         // searched for cycles, so the threads are woken once more.
-        if state == FOREIGN && self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if state == AWAITING_OUTSIDE && self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.build.queue.wake_all();
         }
     }

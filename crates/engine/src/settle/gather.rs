@@ -1,16 +1,16 @@
 //! Gathers the leaf set of a run ([`crate::graph::leaves`]).
 //!
-//! The leaves are in the order in which a build from scratch on one thread would request them. So verification, which
-//! compares one by one and stops at the first that has changed, requests no leaf that such a build would not request.
+//! The leaves are in the order in which a build from scratch on one thread would request them. Verification compares
+//! one by one and stops at the first changed leaf. So it requests no leaf that such a build would not request.
 //!
-//! There is a set only where the run follows from the leaves: not above a task of which no run is kept, which always
-//! executes; nor above one that is verified by times or has a set value.
+//! There is a set only if the run follows from the leaves. So there is none above a task that always executes, since no
+//! run of it is kept, or that is verified by times or has a set value.
 
 use std::collections::{BTreeMap, HashSet};
 
 use crate::graph::bits::Bits;
 use crate::graph::ids::{NodeId, Seq};
-use crate::graph::intern::BuildMix;
+use crate::graph::intern::BuildFastHasher;
 use crate::graph::leaves::{Leaves, Part, Range};
 use crate::graph::run::Edge;
 use crate::persist::Numbers;
@@ -33,7 +33,7 @@ struct Gather<'g> {
     rules: BTreeMap<u16, u32>,
     parts: Vec<Part>,
     // A set, not bits: most of what is visited are numbers of the file, and few tasks have nodes.
-    seen: HashSet<NodeId, BuildMix>,
+    seen: HashSet<NodeId, BuildFastHasher>,
     seen_numbers: Bits,
     /// By number, whether the plain columns of the file do not have its good run.
     not_plain: Bits,

@@ -1,10 +1,10 @@
 //! Siblings: tasks of one rule with the same share key ([`crate::Rule::share_key`]), which may have the same value.
 //!
-//! A key may hold more than the value depends on: a target in two configurations that differ in a variable that it
-//! does not read. Where a rule can show from a sibling's value that it is this task's value, too
-//! ([`crate::Rule::serves`]), nothing executes: the result is taken over, and the trace records a read of the sibling.
-//! Only results of siblings that executed are taken over, not results that they took over themselves; and none of a
-//! sibling that is in progress, since that one may come to wait for this task, which would be a cycle.
+//! A key may hold more than the value depends on: a target in two configurations that differ in a variable that it does
+//! not read. Where a rule can show from a sibling's value that it is this task's value, too ([`crate::Rule::serves`]),
+//! nothing executes: the result is taken over, and the trace records a read of the sibling. Only results of siblings
+//! that executed are taken over, not results that these took over themselves. No result is taken over from a sibling in
+//! progress: it might wait for this task, and that would be a cycle.
 
 use crate::Facets;
 use crate::graph::core::Core;

@@ -265,8 +265,8 @@ fn readers_of_values_without_facets_are_decided_by_numbers() {
     });
 }
 
-/// A leaf goes back and forth between contents that the file knows, in one process: a build says of which leaves it was
-/// made by the runs that are good now, not by those that were good in the build before.
+/// In one process, a leaf goes back and forth between contents that the file knows. The leaves that a build reports
+/// follow from the runs that are good now, not from those of the build before.
 #[test]
 fn leaves_are_those_of_the_run_that_is_good_now() {
     let reads_more = step(How::Value, &[(1, 0)], true);
@@ -336,8 +336,8 @@ fn what_is_clean_by_the_numbers_of_a_file_has_leaves_after_a_commit() {
     });
 }
 
-/// A task whose reader looked at no facet has another version than the one that was read: that one is its version, also
-/// after the reader was loaded, which is clean since it was decided over the numbers of the file.
+/// A task has another version than the one that its reader read, but the reader looked at no facet. The new version
+/// counts, also after the reader was loaded, which is clean by the numbers of the file.
 #[test]
 fn below_a_clean_reader_of_facets_the_version_is_the_good_one() {
     let reads = |how, dep, moduli| Task { moduli, ..task(1, vec![step(how, &[(dep, 0)], false)]) };

@@ -255,8 +255,8 @@ impl Case {
         }
     }
 
-    /// Takes out what does not go together: what is collected depends on which of those ran that share their values,
-    /// and on what was only waited for and failed, which is read by the run that saw it.
+    /// Removes combinations whose answers are not determined: what is collected depends on which of the tasks with a
+    /// shared value ran. It also depends on failures that were only waited for, since the run that saw one reads it.
     fn make_consistent(&mut self) {
         let has_twins = self.has_twins();
         for task in &mut self.tasks {

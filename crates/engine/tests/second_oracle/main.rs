@@ -3,9 +3,9 @@
 //! Beyond the first (`oracle/main.rs`): hash functions apart from values, values in files that are overwritten, tasks
 //! stored nowhere, order-only reads, tasks started early, transient failures, values set from outside, siblings that
 //! share a value, rules of which everything changed, what-if builds, and for every function that ran the reason why.
-//! What ran must be exactly what the model predicts (where siblings share a value, that depends on the order of
-//! requests, and only answers are compared); a build that is not a what-if build must answer as a build from scratch
-//! does; and what it reports afterwards must be true.
+//! What ran must be exactly what the model predicts. If siblings share a value, that depends on the order of requests,
+//! and only answers are compared. A build that is not a what-if build must answer like a build from scratch, and its
+//! reports must be true.
 //!
 //! `corpus/*.txt` are cases that once failed, or are worth reading; they come first. A failing random case is
 //! made smaller and printed in that form. `TAUT_SOAK` multiplies the number of random cases.
@@ -134,8 +134,8 @@ fn done(
 ) -> (Vec<Ran>, Outcome, taut_engine::Build) {
     let what_if = build.what_if.as_ref().map(|suspects| {
         suspects.iter().fold(WhatIf::new(), |what_if, task| match *task < case.leaves.len() {
-            true => what_if.but::<Leaves>(*task as u64),
-            false => what_if.but::<Tasks>(*task as u64),
+            true => what_if.except::<Leaves>(*task as u64),
+            false => what_if.except::<Tasks>(*task as u64),
         })
     });
     let running =

@@ -115,7 +115,7 @@ struct Going<'a> {
     /// Tasks that were found good by their leaves.
     by_leaves: BTreeMap<usize, Leaves>,
     ran: Vec<Ran>,
-    /// For each script that is being played, a task that it collected and that failed for now.
+    /// For each script in progress, a collected task that failed transiently, if there is one.
     missed: Vec<Option<usize>>,
 }
 

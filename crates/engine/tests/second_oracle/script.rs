@@ -179,7 +179,7 @@ pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usi
         let task = &case.tasks[key - case.leaves.len()];
         let asks = play(case, key, task, How::Value, &mut |request| anew.answer(case, task, &request)).asks;
         if read.contains(&key) {
-            // A failure that is only waited for is read by the run that saw it, not by one that saw none.
+            // If a failure is only waited for, the run that saw it reads it, and a run that saw none does not.
             read.extend(asks.iter().filter(|ask| ask.is_read).map(|ask| ask.dep));
         }
         if asked.contains(&key) {

@@ -11,7 +11,7 @@ use taut_value::Str;
 
 use crate::system_dirs::SystemDirs;
 
-/// What a depfile says.
+/// The content of a depfile.
 pub(super) enum DepfileContent {
     /// The inputs that it names.
     Read(BTreeSet<Str>),
@@ -181,7 +181,7 @@ impl NameLookup<'_> {
             .collect()
     }
 
-    /// What the names say about inputs.
+    /// The inputs that the names mean.
     pub(super) fn reported(&self, names: &[String]) -> DepfileContent {
         let (mut read, mut is_unclear) = (BTreeSet::new(), false);
         for name in names {

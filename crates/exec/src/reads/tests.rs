@@ -30,8 +30,8 @@ impl crate::Sources for Machine {
     }
 }
 
-/// The inputs that names lead to; "?" if that is unclear, "!" before a name that is not an input, with what it leads to
-/// if that is outside.
+/// The inputs that names lead to; "?" if that is unclear; "!" before a name that is not an input, with its target if
+/// that is outside.
 fn read_in(cwd: &str, ran_in: Option<&str>, is_seen_here: bool, names: &[&str]) -> Vec<String> {
     let inputs = [
         ("a.h", ObjectType::File),

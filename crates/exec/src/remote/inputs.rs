@@ -150,7 +150,7 @@ pub(super) fn parts(store: &Store, server: usize, described: &RemoteAction, all:
     while let Some((object, below)) = steps.pop() {
         let its_key = key(&object);
         if let Some(below) = below {
-            // Those of which nothing has to be done do not count.
+            // Inputs for which nothing has to be done do not count.
             let height = below.iter().filter_map(|key| Some(parts.get(key)?.height + 1)).max().unwrap_or(0);
             parts.insert(its_key, Part { object, height, is_noted: false });
             continue;

@@ -1,8 +1,8 @@
 //! Whether a server is asked for the result of an action before it gets the inputs.
 //!
-//! A server that executes an action looks for its result itself. To ask before is worth a call where there is one, as
-//! then no input has to be there. In a build where many in a row were not known, those to come will not be, either:
-//! then only some are asked for, so that it is noticed when that changes.
+//! A server that executes an action looks for its result itself. To ask before is worth a call if there is a result,
+//! since then no input has to be sent. After many unknown results in a row the next ones will probably be unknown, too:
+//! then only some are asked for, to notice when that changes.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 const MAX_MISSES: u32 = 64;
 
 /// From then on one of so many is asked for.
-const ASKED: u32 = 16;
+const ASK_INTERVAL: u32 = 16;
 
 /// What is known of a server that was asked for results.
 // Relaxed: which of several actions at a time is asked for does not matter.
@@ -26,7 +26,8 @@ impl LookUps {
     /// Whether the server is asked for the result of the next action.
     pub(super) fn is_next_asked(&self) -> bool {
         // The counters may be a few too high or low by concurrent calls; the limits are rough anyway.
-        self.unknown.load(Relaxed) < MAX_MISSES || self.since.fetch_add(1, Relaxed).is_multiple_of(ASKED)
+        self.unknown.load(Relaxed) < MAX_MISSES
+            || self.since.fetch_add(1, Relaxed).is_multiple_of(ASK_INTERVAL)
     }
 
     /// The server did not know a result.

@@ -21,7 +21,7 @@ use taut_value::Str;
 
 use super::{Endpoint, RemoteExecutor, RemoteRun, look_ups::LookUps};
 use crate::{
-    DepfileInputs, RunResult, TakenFrom,
+    DepfileInputs, ResultSource, RunResult,
     reads::{KeptReads, MAX_LISTS, list_text, parse_list, result_of_lists},
     result_message::as_message,
 };
@@ -155,7 +155,7 @@ impl RemoteExecutor {
             self.kept_here(number).add(names, &read, &result).map_err(in_store)?;
             reads.look_ups.count_hit();
             self.count_hit(number);
-            return Ok(Some(RunResult { taken_from: TakenFrom::RemoteCache, by_reads: true, ..ran }));
+            return Ok(Some(RunResult { taken_from: ResultSource::RemoteCache, by_reads: true, ..ran }));
         }
         reads.look_ups.count_miss();
         Ok(None)

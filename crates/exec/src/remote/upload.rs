@@ -10,19 +10,19 @@ use std::{
 
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::Fail;
-use taut_service::{Asker, Content, Error, Source};
+use taut_service::{Caller, Content, Error, Source};
 
 use super::{
-    MAX_REPEATS, Moved, Transfers,
+    ActionTransfer, MAX_REPEATS, Transfers,
     claims::Claimed,
     inputs::{Part, RemoteAction, key, parts},
 };
 use crate::{Cause, ExecutionFailure, Step};
 
-/// What is sent to which server, and for which asker.
+/// What is sent to which server, and for which caller.
 struct Delivery<'d, B> {
     server: usize,
-    asker: &'d Asker,
+    caller: &'d Caller,
     described: &'d RemoteAction,
     /// Called with a server before anything is sent to it, or fetched from it.
     begins: &'d B,
@@ -33,31 +33,31 @@ struct Claim<'c> {
     claimed: Claimed<'c>,
     /// All of them.
     own: Vec<(usize, ObjectInfo)>,
-    /// Those that the server lacks.
+    /// The objects that the server lacks.
     missing: Vec<(usize, ObjectInfo)>,
 }
 
 impl Transfers {
-    /// Sees to it that a server has all that an action needs, and adds what that takes. `begins` is called with a
-    /// server before anything is sent to it, or fetched from it.
+    /// Sends a server what it lacks of the inputs of an action. `begins` is called with a server before anything is
+    /// sent to it, or fetched from it.
     pub(super) async fn provide(
         &self,
         server: usize,
-        asker: &Asker,
+        caller: &Caller,
         described: &RemoteAction,
         begins: &(impl Fn(&Arc<str>, Step) + Sync),
-        moved: &mut Moved,
+        moved: &mut ActionTransfer,
     ) -> Result<(), Fail> {
         let begin = Instant::now();
         // What is fetched from another server to be sent on is counted as downloading, so it is taken off here.
         let downloading = moved.downloading;
-        let delivery = Delivery { server, asker, described, begins };
+        let delivery = Delivery { server, caller, described, begins };
         let provided = self.provide_all(&delivery, moved).await;
         moved.uploading += begin.elapsed().saturating_sub(moved.downloading - downloading);
         provided
     }
 
-    async fn provide_all<B>(&self, delivery: &Delivery<'_, B>, moved: &mut Moved) -> Result<(), Fail>
+    async fn provide_all<B>(&self, delivery: &Delivery<'_, B>, moved: &mut ActionTransfer) -> Result<(), Fail>
     where
         B: Fn(&Arc<str>, Step) + Sync,
     {
@@ -92,7 +92,7 @@ impl Transfers {
         &self,
         delivery: &Delivery<'_, B>,
         wanted: &[Part],
-        moved: &mut Moved,
+        moved: &mut ActionTransfer,
     ) -> Result<(), Fail>
     where
         B: Fn(&Arc<str>, Step) + Sync,
@@ -144,12 +144,12 @@ impl Transfers {
         delivery: &Delivery<'_, B>,
         wanted: &[Part],
         claim: Claim<'_>,
-        moved: &mut Moved,
+        moved: &mut ActionTransfer,
     ) -> Result<(), Fail>
     where
         B: Fn(&Arc<str>, Step) + Sync,
     {
-        let Delivery { server, asker, described, .. } = *delivery;
+        let Delivery { server, caller, described, .. } = *delivery;
         let (store, claims) = (&self.store, &self.claims[server]);
         let Claim { mut claimed, own, missing } = claim;
         let name = |object: &ObjectInfo| {
@@ -189,7 +189,7 @@ impl Transfers {
             store.note_at_server(server, true, own.iter().map(|(_, object)| *object));
             claimed.done(own.iter().map(|(_, object)| key(object)));
             for part in now.iter().filter(|part| !claimed.has(&key(&part.object))) {
-                asker.apart(claims.wait(key(&part.object))).await;
+                caller.without_counting(claims.wait(key(&part.object))).await;
             }
             // What is above them cannot be sent before they are there.
             if now.iter().any(|part| !store.is_checked(server, &part.object)) {
@@ -203,7 +203,7 @@ impl Transfers {
         &self,
         server: usize,
         levels: Vec<Vec<Content>>,
-        moved: &mut Moved,
+        moved: &mut ActionTransfer,
     ) -> taut_service::Result<()> {
         if levels.is_empty() {
             return Ok(());
@@ -221,8 +221,8 @@ impl Transfers {
         Ok(())
     }
 
-    /// The first of some objects that is damaged in the store, or not there any more, if they could not be sent because
-    /// of something here. It is made again, as any object that is lost.
+    /// The first of some objects that is damaged in the store, or no longer there, if they could not be sent because of
+    /// something here. It is made again, as any object that is lost.
     fn damaged_here(
         &self,
         described: &RemoteAction,
@@ -278,8 +278,8 @@ impl Transfers {
             };
         }
         store.forget_at_server(server, gone);
-        // A directory that was checked counts with all that is below it: those that can be sent again are looked at
-        // anew.
+        // A checked directory counts as checked with everything below it, so directories that can be sent again are
+        // checked anew.
         for Part { object, .. } in wanted.iter().filter(|part| part.object.object_type == ObjectType::Tree) {
             let can_be_sent = described.made(&key(object)).is_some()
                 || store
@@ -311,7 +311,7 @@ impl Transfers {
         &self,
         delivery: &Delivery<'_, B>,
         missing: &[ObjectInfo],
-        moved: &mut Moved,
+        moved: &mut ActionTransfer,
     ) -> Result<(), Fail>
     where
         B: Fn(&Arc<str>, Step) + Sync,

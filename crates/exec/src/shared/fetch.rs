@@ -14,14 +14,14 @@ use taut_value::path::is_non_upwards;
 use taut_value::{ActionDescription, Str};
 
 use super::{
-    Shared, Undone,
+    CacheStep, Shared,
     in_chunks::ReceivedFile,
     message::NoResult,
     received_tree::ReceivedTree,
     standard::{Node, Standard, from_wire},
     total,
 };
-use crate::{Execution, RunKey, RunResult, Step, TakenFrom, message::rebased};
+use crate::{Execution, ResultSource, RunKey, RunResult, Step, message::rebased};
 
 /// No directory is described by more bytes.
 const MAX_TREE_BYTES: u64 = 256 << 20;
@@ -50,7 +50,7 @@ impl Shared {
             }
             Ok(None) => Err(Some(NoResult::Unknown)),
             Err(error) => {
-                self.note_failure(&error, Undone::LookUp);
+                self.note_failure(&error, CacheStep::LookUp);
                 Err(None)
             }
         })
@@ -74,7 +74,7 @@ impl Shared {
         let files = files.chain(streams.iter().flatten().map(|digest| (*digest, false)));
         let Some((files, bytes)) = self.files(standard, files).await? else { return Ok(None) };
         let mut ran =
-            RunResult { taken_from: TakenFrom::RemoteCache, fetched_bytes: bytes, ..RunResult::default() };
+            RunResult { taken_from: ResultSource::RemoteCache, fetched_bytes: bytes, ..RunResult::default() };
         for (path, node) in outputs {
             let object = match node {
                 // After all files: a tree may be in the store only with everything below it.
@@ -162,7 +162,7 @@ impl Shared {
             Err(error) => vec![Err(error)],
         };
         let failures: Vec<&Error> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
-        failures.iter().for_each(|error| self.note_failure(error, Undone::LookUp));
+        failures.iter().for_each(|error| self.note_failure(error, CacheStep::LookUp));
         if failures.is_empty() {
             self.fetched.fetch_add(bytes, Relaxed);
         }

@@ -24,7 +24,7 @@ pub(crate) struct StandardAction {
 pub(crate) enum NoResult {
     /// It has none.
     Unknown,
-    /// It has one of which not all can be had, or that cannot be of the action.
+    /// The result is incomplete, or cannot be one of this action.
     Incomplete,
 }
 

@@ -39,7 +39,7 @@ pub struct Missed {
     pub command: ObjectInfo,
     /// Its inputs as a tree.
     pub inputs: ObjectInfo,
-    /// Whether there was a result of which not all could be had.
+    /// Whether there was an incomplete result.
     pub is_incomplete: bool,
 }
 
@@ -93,10 +93,10 @@ pub enum Difference {
     Input {
         /// Where it is.
         path: String,
-        /// Which of the two have it.
+        /// The actions that have it.
         presence: Presence,
     },
-    /// Something in this directory of inputs, of which the cache has no list.
+    /// Something in this directory of inputs; the cache does not have its list.
     Unlisted {
         /// Where it is.
         path: String,
@@ -114,7 +114,7 @@ pub enum Presence {
     There,
 }
 
-/// A name and two values, each of which may be missing.
+/// A name and two values; each may be missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Values {
     /// What has these values.
@@ -195,7 +195,7 @@ fn nearest_by(
         }
     };
     let is_known = known.contains(&own);
-    let mut there = There { service, directories: HashMap::new() };
+    let mut there = CacheDirectories { service, directories: HashMap::new() };
     let mut local = None;
     let mut best: Option<Vec<Difference>> = None;
     for digest in known.into_iter().filter(|digest| *digest != own) {
@@ -223,13 +223,13 @@ fn nearest_by(
     Ok(Some(Nearest { has_result, differences: best, is_known }))
 }
 
-/// What is at the cache.
-struct There<'s> {
+/// Messages of the cache; each directory is fetched once.
+struct CacheDirectories<'s> {
     service: &'s SharedService,
     directories: HashMap<Digest, Option<Directory>>,
 }
 
-impl There<'_> {
+impl CacheDirectories<'_> {
     /// A message; `None` if it cannot be had.
     fn message<M: Message + Default>(&self, digest: Digest) -> Option<M> {
         if digest.size > MAX_MESSAGE_BYTES {

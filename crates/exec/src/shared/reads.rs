@@ -8,7 +8,7 @@ use taut_service::{Buffer, Receiver};
 use taut_store::Result;
 
 use super::{
-    Shared, Undone, message,
+    CacheStep, Shared, message,
     packed::{Latest, Packed},
     standard::from_wire,
 };
@@ -76,7 +76,7 @@ impl Shared {
         let result = match self.service.results.look_up(*first).await {
             Ok(result) => result.unwrap_or_default(),
             Err(error) => {
-                self.note_failure(&error, Undone::LookUp);
+                self.note_failure(&error, CacheStep::LookUp);
                 return Vec::new();
             }
         };

@@ -1,5 +1,5 @@
-//! A `Tree` message from elsewhere: checked as the directories that an action leaves behind are, before any of it is
-//! fetched or stored.
+//! A `Tree` message from a server: checked like the output directories of local actions, before any of it is fetched or
+//! stored.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -69,9 +69,9 @@ impl ReceivedTree {
         })
     }
 
-    /// The same; an error with the directory that has it. `above`: of each directory one that it is in, with its name
-    /// there.
-    // Paths only of what is wrong: those of all directories would take the square of the message's size.
+    /// The same; an error has the directory with the fault. `above`: for each directory, a directory that contains it,
+    /// and its name there.
+    // A path is composed only for a fault: the paths of all directories would take the square of the message's size.
     fn parse_below(
         bytes: &[u8],
         above: &mut HashMap<Hash, (Hash, String)>,
@@ -101,7 +101,7 @@ impl ReceivedTree {
                 let mut below = Vec::new();
                 for (name, node) in &entries {
                     if let Node::Directory(digest) = node {
-                        // The first counts, and it was opened before: so the way up has an end.
+                        // The first parent counts. It was opened before its children, so the way up ends.
                         above.entry(digest.hash).or_insert_with(|| (hash, name.clone()));
                         below.push((digest.hash, None));
                     }
@@ -158,7 +158,7 @@ fn path_of(mut directory: Hash, name: String, above: &HashMap<Hash, (Hash, Strin
     names.join("/")
 }
 
-/// What is in a directory; a link that leads outwards is named by its name here.
+/// The entries of a directory. The error for a link that leads outwards has the link's name, not yet its path.
 fn entries_of(directory: Directory) -> Result<BTreeMap<String, Node>, TreeFault> {
     let mut entries = BTreeMap::new();
     let digest = |digest: Option<proto::Digest>| {

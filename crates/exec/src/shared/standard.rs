@@ -67,7 +67,7 @@ pub(crate) struct Standard {
     pub(crate) names: Arc<StandardNames>,
 }
 
-/// Of a tree among inputs with more directories, none is sent.
+/// If a tree among the inputs has more directories, none of them is sent.
 const MAX_DIRECTORIES: usize = 4096;
 
 /// Steps of a walk over trees without recursion.

@@ -16,7 +16,7 @@ use taut_service::{Content, Error, wait};
 use taut_value::{ActionDescription, Str};
 
 use super::{
-    Shared, StandardAction, Undone,
+    CacheStep, Shared, StandardAction,
     in_chunks::SentFile,
     latest::{self, add_latest},
     packed::Packed,
@@ -79,7 +79,7 @@ impl Uploads {
                 let thread = std::thread::Builder::new().name("uploads".to_owned());
                 if let Err(error) = thread.spawn(move || upload_all(&shared, &open, &stop, &receiver)) {
                     let why = Error::Local(taut_sys::in_words(&error));
-                    self.shared.note_failure(&why, Undone::Storing);
+                    self.shared.note_failure(&why, CacheStep::Storing);
                     self.shared.refuses.store(true, Relaxed);
                     return;
                 }
@@ -118,7 +118,7 @@ fn upload_all(shared: &Shared, open: &PendingCount, stop: &StopSwitch, queue: &R
     let _ending = ReleaseOnDrop(open);
     let (mut sent, mut build) = (Sent::default(), None);
     let refuse = |error: &Error| {
-        shared.note_failure(error, Undone::Storing);
+        shared.note_failure(error, CacheStep::Storing);
         shared.refuses.store(true, Relaxed);
     };
     // Ends when the sender is dropped with `Uploads`.
@@ -152,7 +152,7 @@ fn upload_all(shared: &Shared, open: &PendingCount, stop: &StopSwitch, queue: &R
 struct Sent {
     /// Contents that are there.
     present: HashSet<Digest>,
-    /// Trees of which all directories are there, or were passed over.
+    /// Trees whose directories are all there, or were passed over.
     directories: HashSet<Hash>,
 }
 
@@ -182,7 +182,7 @@ fn upload(shared: &Shared, sent: &mut Sent, batch: Vec<Upload>) -> Result<(), Er
                 Ok(()) => drop(shared.sent.fetch_add(digest.size, Relaxed)),
                 // An object of this side that was lost meanwhile: only what refers to it cannot be stored.
                 Err(Error::Local(_)) => drop(refused.insert(*digest)),
-                // What was not asked any more because of another failure is not the reason.
+                // A question that another failure prevented is not the reason.
                 Err(error) if failed.is_none() || failed == Some(Error::Off) => failed = Some(error),
                 Err(_) => {}
             }

@@ -16,7 +16,7 @@ pub(super) const MAX_ITEMS: usize = 100_000_000;
 const MAX_NODE_BYTES: u64 = 1 << 30;
 
 /// Advice where a value is too large.
-const GROWS: &str = "does something grow with each step, or each level?";
+const GROWTH_HELP: &str = "does something grow with each step, or each level?";
 
 /// Checks the size of a string made from pieces of these lengths.
 pub(super) fn string(what: &str, pieces: impl IntoIterator<Item = usize>) -> Result<(), EvalError> {
@@ -25,7 +25,7 @@ pub(super) fn string(what: &str, pieces: impl IntoIterator<Item = usize>) -> Res
         return Ok(());
     }
     let message = format!("{what} would have {length} bytes; at most {MAX_STRING_BYTES} are possible");
-    Err(EvalError::plain(message).help(GROWS))
+    Err(EvalError::plain(message).help(GROWTH_HELP))
 }
 
 /// Checks the size of a list or map made from others of these lengths.
@@ -35,7 +35,7 @@ pub(super) fn items(what: &str, lengths: impl IntoIterator<Item = usize>) -> Res
         return Ok(());
     }
     let message = format!("{what} would have {length} entries; at most {MAX_ITEMS} are possible");
-    Err(EvalError::plain(message).help(GROWS))
+    Err(EvalError::plain(message).help(GROWTH_HELP))
 }
 
 /// Checks that the JSON text of a value is not too long for a string.

@@ -34,7 +34,7 @@ impl Evaluator<'_> {
     }
 
     /// The error of an argument that has another kind than expected.
-    pub(super) fn no(
+    pub(super) fn wrong_kind(
         &self,
         f: Frame<'_>,
         argument: Argument<'_>,
@@ -48,7 +48,7 @@ impl Evaluator<'_> {
     }
 
     /// The error of an argument of the right kind with an unsuitable value.
-    pub(super) fn unfit(
+    pub(super) fn unsuitable_value(
         &self,
         f: Frame<'_>,
         argument: Argument<'_>,
@@ -71,7 +71,7 @@ impl Evaluator<'_> {
 
     /// The error of an item within an argument that has another kind than expected. `step` leads to the item, if it is
     /// written literally in a list or map.
-    pub(super) fn no_item(
+    pub(super) fn wrong_item_kind(
         &self,
         f: Frame<'_>,
         argument: Argument<'_>,
@@ -125,7 +125,7 @@ impl Evaluator<'_> {
         argument: Argument<'_>,
         value: &'v Value,
     ) -> Result<&'v List, EvalError> {
-        value.as_list().ok_or_else(|| self.no(f, argument, "a list", value))
+        value.as_list().ok_or_else(|| self.wrong_kind(f, argument, "a list", value))
     }
 
     pub(super) fn map<'v>(
@@ -134,7 +134,7 @@ impl Evaluator<'_> {
         argument: Argument<'_>,
         value: &'v Value,
     ) -> Result<&'v Map, EvalError> {
-        value.as_map().ok_or_else(|| self.no(f, argument, "a map", value))
+        value.as_map().ok_or_else(|| self.wrong_kind(f, argument, "a map", value))
     }
 
     pub(super) fn string<'v>(
@@ -143,7 +143,7 @@ impl Evaluator<'_> {
         argument: Argument<'_>,
         value: &'v Value,
     ) -> Result<&'v Str, EvalError> {
-        value.as_str().ok_or_else(|| self.no(f, argument, "a string", value))
+        value.as_str().ok_or_else(|| self.wrong_kind(f, argument, "a string", value))
     }
 
     /// The items of an argument that has to be a list of some kind.
@@ -155,10 +155,10 @@ impl Evaluator<'_> {
         value: &'v Value,
         item: impl Fn(&'v Value) -> Option<T>,
     ) -> Result<Vec<T>, EvalError> {
-        let list = value.as_list().ok_or_else(|| self.no(f, argument, expected, value))?;
+        let list = value.as_list().ok_or_else(|| self.wrong_kind(f, argument, expected, value))?;
         let items = list.iter().enumerate().map(|(index, part)| {
             let step = PathStep::Index(index as u32);
-            item(part).ok_or_else(|| self.no_item(f, argument, expected, value, &step, part))
+            item(part).ok_or_else(|| self.wrong_item_kind(f, argument, expected, value, &step, part))
         });
         items.collect()
     }
@@ -185,12 +185,12 @@ impl Evaluator<'_> {
         value: &'v Value,
         is: impl Fn(&Value) -> bool,
     ) -> Result<&'v Map, EvalError> {
-        let map = value.as_map().ok_or_else(|| self.no(f, argument, expected, value))?;
+        let map = value.as_map().ok_or_else(|| self.wrong_kind(f, argument, expected, value))?;
         match map.iter().find(|(_, item)| !is(item)) {
             None => Ok(map),
             Some((key, item)) => {
                 let step = PathStep::Key(key.as_str().into());
-                Err(self.no_item(f, argument, expected, value, &step, item))
+                Err(self.wrong_item_kind(f, argument, expected, value, &step, item))
             }
         }
     }
@@ -263,8 +263,8 @@ impl Evaluator<'_> {
     }
 }
 
-/// What to say about the keys of a construct that are none of its parts.
-pub(super) fn keys_of_no_part(program: &Program, node: u32) -> Option<String> {
+/// Advice about a key of a construct that is not one of its parts.
+pub(super) fn unknown_part(program: &Program, node: u32) -> Option<String> {
     let Value::Map(written) = program.literal(node) else { return None };
     let construct = written.get("type")?.as_str()?.clone();
     let (_, parts) = vocabulary().into_iter().find(|(name, _)| *name == construct.as_str())?;

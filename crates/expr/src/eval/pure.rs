@@ -22,7 +22,7 @@ impl Evaluator<'_> {
         let argument = |position: usize| Argument::of(construct, args, position);
         let default_text = |text: &'static str| move || Value::string(text);
         Ok(match construct {
-            C::And | C::Or => return self.junction(f, construct, args),
+            C::And | C::Or => return self.and_or(f, construct, args),
             C::Equal => {
                 let first = self.need_named(f, construct, args, 0)?;
                 // Each argument is checked before the next one is evaluated, so an error in the second cannot
@@ -93,7 +93,7 @@ impl Evaluator<'_> {
     }
 
     /// `and` and `or` of a list.
-    fn junction(&mut self, f: Frame<'_>, construct: Construct, args: &[u32]) -> Evaluated {
+    fn and_or(&mut self, f: Frame<'_>, construct: Construct, args: &[u32]) -> Evaluated {
         let argument = |position: usize| Argument::of(construct, args, position);
         let and = construct == Construct::And;
         // The neutral element: all of nothing is true, some of nothing is false.
@@ -251,12 +251,13 @@ impl Evaluator<'_> {
                 bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len()))?;
                 strings::join(&words, "")
             }
-            other => return Err(self.no(f, argument(1), "a list of strings or a single one", other)),
+            other => return Err(self.wrong_kind(f, argument(1), "a list of strings or a single one", other)),
         };
         let last = name.as_str().or(name.as_list().and_then(|words| words.last()?.as_str()));
         bounds::string(STRING_SUBJECT, [append.len(), last.map_or(0, |word| word.len())])?;
-        strings::concat_target_name(&name, &append)
-            .ok_or_else(|| self.no(f, argument(0), "a target name: a string or a list of strings", &name))
+        strings::concat_target_name(&name, &append).ok_or_else(|| {
+            self.wrong_kind(f, argument(0), "a target name: a string or a list of strings", &name)
+        })
     }
 
     /// A map from a list of keys and one of values.
@@ -276,7 +277,7 @@ impl Evaluator<'_> {
             let key = key.as_str();
             let key = key.ok_or_else(|| {
                 let whole = Value::List(keys.clone());
-                self.no_item(f, argument(0), "a list of strings", &whole, &step, &keys[index])
+                self.wrong_item_kind(f, argument(0), "a list of strings", &whole, &step, &keys[index])
             })?;
             entries.push((key.clone(), value.clone()));
         }

@@ -71,7 +71,7 @@ impl Evaluator<'_> {
             C::TreeOverlay | C::DisjointTreeOverlay => return self.overlay(f, construct, args),
             C::ValueNode => match self.or(f, args[0], || Value::Null)? {
                 Value::Result(result) => Value::Node(bounds::node(Node::Value(result))?),
-                other => return Err(self.no(f, argument(0), "a result", &other)),
+                other => return Err(self.wrong_kind(f, argument(0), "a result", &other)),
             },
             C::AbstractNode => self.abstract_node(f, args)?,
             C::Result => self.result(f, args)?,
@@ -137,7 +137,12 @@ impl Evaluator<'_> {
         }
         if !path::is_non_upwards(data) {
             let value = Value::String(data.clone());
-            return Err(self.unfit(f, argument, "a relative path that does not lead upwards", &value));
+            return Err(self.unsuitable_value(
+                f,
+                argument,
+                "a relative path that does not lead upwards",
+                &value,
+            ));
         }
         Ok(Value::artifact(self.host.define_symlink(data)))
     }
@@ -188,7 +193,7 @@ impl Evaluator<'_> {
         let reference = self.need(f, construct, args, 0)?;
         let argument = |position: usize| Argument::of(construct, args, position);
         let Value::Name(name) = &reference else {
-            let error = self.no(f, argument(0), "a target name", &reference);
+            let error = self.wrong_kind(f, argument(0), "a target name", &reference);
             return Err(match &reference {
                 Value::List(_) => error
                     .help("a field holds a list of names; ask each of them, for example with \"foreach\""),
@@ -292,11 +297,11 @@ impl Evaluator<'_> {
                 let step = PathStep::Key(key.as_str().into());
                 let Value::List(items) = list else {
                     let whole = Value::Map(map.clone());
-                    return Err(self.no_item(f, argument(position), expected, &whole, &step, list));
+                    return Err(self.wrong_item_kind(f, argument(position), expected, &whole, &step, list));
                 };
                 if let Some(item) = items.iter().find(|item| !is(item)) {
                     let whole = Value::Map(map.clone());
-                    return Err(self.no_item(f, argument(position), expected, &whole, &step, item));
+                    return Err(self.wrong_item_kind(f, argument(position), expected, &whole, &step, item));
                 }
                 if other.is_some_and(|other| other.contains_key(key)) {
                     let problem =
@@ -334,7 +339,8 @@ impl Evaluator<'_> {
         // One string is a shell script in most build systems, and rarely the name of a program without arguments.
         let command = match &cmd {
             Value::String(_) => {
-                let (error, shown) = (self.no(f, argument(3), "a list of strings", &cmd), self.shown(&cmd));
+                let (error, shown) =
+                    (self.wrong_kind(f, argument(3), "a list of strings", &cmd), self.shown(&cmd));
                 let help =
                     format!("a program and its arguments; for a shell script: [\"sh\", \"-c\", {shown}]");
                 return Err(error.help(help));
@@ -350,7 +356,9 @@ impl Evaluator<'_> {
         let cwd = self.string(f, argument(4), &cwd)?.clone();
         if !path::is_non_upwards(&cwd) {
             let value = Value::String(cwd);
-            return Err(self.unfit(f, argument(4), "a non-upwards relative path", &value).help(OUTSIDE_HELP));
+            return Err(self
+                .unsuitable_value(f, argument(4), "a non-upwards relative path", &value)
+                .help(OUTSIDE_HELP));
         }
         // After the check, so the directory is inside.
         let inputs = self.with_directory(inputs, &cwd);
@@ -369,7 +377,7 @@ impl Evaluator<'_> {
         let timeout_scale = match self.or(f, scaling, || Value::Number(1.0))? {
             Value::Number(number) => number,
             Value::Null => 1.0,
-            other => return Err(self.no(f, argument(7), "a number", &other)),
+            other => return Err(self.wrong_kind(f, argument(7), "a number", &other)),
         };
         let execution_properties = match self.or(f, properties, empty_map)? {
             Value::Null => Map::default(),
@@ -462,7 +470,7 @@ impl Evaluator<'_> {
         // They are normal and sorted (`outputs`).
         match outs.binary_search(&path) {
             Ok(_) => Ok(Some(path)),
-            Err(_) => Err(self.unfit(f, argument, "one of the outs", &value)),
+            Err(_) => Err(self.unsuitable_value(f, argument, "one of the outs", &value)),
         }
     }
 

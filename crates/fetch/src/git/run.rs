@@ -94,10 +94,10 @@ impl CommandEnd {
         })
     }
 
-    /// That it did not fail.
+    /// Checks that it did not fail.
     ///
     /// # Errors
-    /// It did; `what` names it in the message.
+    /// It failed; `what` names it in the message.
     pub(super) fn succeeded(self, what: &str) -> Result<(), Cause> {
         let Some(failure) = self.failure() else { return Ok(()) };
         let printed = self.printed;

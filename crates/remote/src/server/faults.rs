@@ -31,9 +31,9 @@ pub enum Fault {
     NotTaken,
 }
 
-/// What a server does in a call of a method, in the place of what it usually does.
+/// What a server does in a call of a method, in place of its usual answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Instead {
+pub enum Override {
     /// It answers with a status of gRPC, by number, and a message.
     Status(i32, String),
     /// A proxy answers, with a status of HTTP and a page.
@@ -50,7 +50,7 @@ pub struct ScriptedAnswer {
     /// How many calls of the method are answered so; `None` for all.
     pub times: Option<u32>,
     /// What is done.
-    pub instead: Instead,
+    pub instead: Override,
 }
 
 /// The kinds of faults that happen at random. [`Fault::NotTaken`] is none: no client can go on after it.
@@ -69,19 +69,19 @@ pub(crate) const ALL: [Fault; 12] = [
     Fault::Mistaken,
 ];
 
-/// Which calls have faults.
+/// The calls with faults.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     /// Determines everything.
     pub seed: u64,
     /// How many calls of a hundred have a fault.
     pub percent: u64,
-    /// Which faults there are; all if it is empty.
+    /// The possible faults; all if it is empty.
     pub kinds: Vec<Fault>,
 }
 
 impl Faults {
-    /// None but one kind, in each call.
+    /// One kind of fault, in each call.
     pub fn always(fault: Fault) -> Faults {
         Faults { seed: 0, percent: 100, kinds: vec![fault] }
     }

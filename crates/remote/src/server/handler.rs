@@ -30,7 +30,7 @@ use tower_service::Service;
 use super::{
     Calls, Offer,
     connection::ConnectionCuts,
-    faults::{Fault, Instead, ScriptedAnswer, mixed},
+    faults::{Fault, Override, ScriptedAnswer, mixed},
     operations::{Operations, ending_after},
 };
 use crate::{
@@ -237,10 +237,10 @@ impl ServerState {
         // Relaxed: only that each call has its own number matters.
         let (mut fault, random) = self.offer.faults.of_call(self.number.fetch_add(1, Relaxed));
         match self.scripted(name, |_| true) {
-            Some(Instead::Status(code, message)) => return Err(Failed::new(Code::from_i32(code), message)),
-            Some(Instead::Fault(scripted)) => fault = Some(scripted),
+            Some(Override::Status(code, message)) => return Err(Failed::new(Code::from_i32(code), message)),
+            Some(Override::Fault(scripted)) => fault = Some(scripted),
             // Of the latter the proxy has given one before, and this call got past it.
-            None | Some(Instead::Http(..)) => {}
+            None | Some(Override::Http(..)) => {}
         }
         match fault {
             Some(Fault::Unavailable) => return Err(Failed::unavailable("busy")),
@@ -264,7 +264,7 @@ impl ServerState {
     }
 
     /// Takes the next scripted answer to a method, if it is one of these.
-    fn scripted(&self, method: &str, is_wanted: impl Fn(&Instead) -> bool) -> Option<Instead> {
+    fn scripted(&self, method: &str, is_wanted: impl Fn(&Override) -> bool) -> Option<Override> {
         let mut all = self.scripted.lock().unwrap_or_else(PoisonError::into_inner);
         let at = all.iter().position(|scripted| scripted.method == method && scripted.times != Some(0))?;
         let next = &mut all[at];
@@ -277,8 +277,8 @@ impl ServerState {
 
     /// What a proxy answers in the place of this server.
     fn page_of_proxy(&self, method: &str) -> Option<http::Response<Body>> {
-        match self.scripted(method, |instead| matches!(instead, Instead::Http(..)))? {
-            Instead::Http(status, page) => {
+        match self.scripted(method, |instead| matches!(instead, Override::Http(..)))? {
+            Override::Http(status, page) => {
                 http::Response::builder().status(status).body(Body::new(page)).ok()
             }
             _ => None,

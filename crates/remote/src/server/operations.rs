@@ -93,7 +93,7 @@ pub(crate) struct Operations {
     done: Mutex<HashMap<String, Result<Operation, Failed>>>,
     /// How many of the streams that wait for an operation are still to be cut.
     cuts: Mutex<HashMap<String, u32>>,
-    /// Operations of which those that wait hear nothing.
+    /// Operations whose waiting clients get no messages.
     abandoned: Mutex<HashSet<String>>,
     /// The cores that are free, and how long a simulated execution takes.
     simulated: Option<(Semaphore, Duration)>,

@@ -1,5 +1,5 @@
-//! What the files of another build reveal that the sources alone do not: which script generates a header, and which
-//! macros the compiler gets, as far as they select a header.
+//! Facts from the files of another build: the script that generates a header, and macros of the compiler's command line
+//! that select a header.
 //!
 //! Scripts and makefiles are searched, not parsed: a script generates a header if it redirects output to that name; a
 //! makefile passes a macro if it contains `-DNAME="file"` in some spelling.
@@ -17,8 +17,8 @@ pub(crate) struct GeneratedHeader {
     pub(crate) script: usize,
 }
 
-/// The script that generates a header that is not in the tree: one in the directory in which the header is looked up
-/// first.
+/// The script that generates a header. The header is not in the tree; the script is in the directory in which the
+/// header is looked up first.
 pub(crate) fn generated(tree: &Tree, from: usize, spelled: &str) -> Option<GeneratedHeader> {
     let path = paths::join(paths::parent(tree.path(from)), spelled)?;
     let (directory, name) = (paths::parent(&path), paths::name(&path));
@@ -66,7 +66,7 @@ pub(crate) struct ConfiguredHeaderMacros {
 }
 
 impl ConfiguredHeaderMacros {
-    /// Those of each build file of the tree.
+    /// The macros of each build file of the tree.
     pub(crate) fn of_tree(tree: &Tree) -> Vec<ConfiguredHeaderMacros> {
         let build_files = (0..tree.len()).filter(|index| is_build_file(tree.path(*index)));
         let all = build_files.map(|index| ConfiguredHeaderMacros {

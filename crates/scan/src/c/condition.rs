@@ -34,17 +34,18 @@ impl Truth {
 
 /// What is known about macros.
 pub(crate) struct Macros<'m> {
-    /// Those that a file of the tree defines.
+    /// The macros that a file of the tree defines.
     pub(crate) defined: &'m BTreeSet<String>,
-    /// Those that the build surely defines as 1.
+    /// The macros that the build surely defines as 1.
     pub(crate) passed: &'m BTreeSet<String>,
     /// Whether the text is C++, where that is certain.
     pub(crate) is_cxx: Option<bool>,
 }
 
 /// What compilers for Linux define, and what is defined elsewhere only.
-const HERE: [&str; 7] = ["__linux__", "__linux", "__unix__", "__unix", "__GNUC__", "__STDC__", "__ELF__"];
-const ELSEWHERE: [&str; 12] = [
+const DEFINED_ON_LINUX: [&str; 7] =
+    ["__linux__", "__linux", "__unix__", "__unix", "__GNUC__", "__STDC__", "__ELF__"];
+const DEFINED_ELSEWHERE: [&str; 12] = [
     "__APPLE__",
     "__CYGWIN__",
     "__FreeBSD__",
@@ -69,14 +70,15 @@ impl Macros<'_> {
                 None => Truth::Perhaps,
             };
         }
-        if HERE.contains(&name) || self.passed.contains(name) {
+        if DEFINED_ON_LINUX.contains(&name) || self.passed.contains(name) {
             return Truth::Yes;
         }
         if self.defined.contains(name) {
             return Truth::Perhaps;
         }
         // The targets that are proposed are for Linux, so what only other systems define is surely not defined.
-        let is_elsewhere = ELSEWHERE.contains(&name) || name.starts_with("_WIN") || name.starts_with("_MSC");
+        let is_elsewhere =
+            DEFINED_ELSEWHERE.contains(&name) || name.starts_with("_WIN") || name.starts_with("_MSC");
         // Two underscores: a compiler may define it, or a header of the system.
         if !is_elsewhere && (name.starts_with("__") || name == "NDEBUG") { Truth::Perhaps } else { Truth::No }
     }

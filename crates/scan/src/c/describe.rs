@@ -151,7 +151,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Of a library in which several sources define one function: it may not build, and a note says why.
+    /// Notes that several sources of a library define one function, so it may not build.
     fn note_defined_twice(&mut self, number: usize, library: &Library) {
         // The one that most sources define.
         let Some((function, sources)) = library.defined_twice.iter().max_by_key(|(_, of)| of.len()) else {
@@ -453,8 +453,8 @@ fn note_missing(tree: &Tree, includes: &[Includes], reached: &BTreeSet<usize>, p
     }
 }
 
-/// The file from which another build makes a header: that of Autoconf or Meson is called `config.h.in`, that of CMake
-/// also `config.h.cmake` and the like. The nearest of several.
+/// The file from which another build makes a header: `config.h.in` with Autoconf or Meson, with CMake also
+/// `config.h.cmake` and the like. The nearest of several.
 fn template<'t>(tree: &'t Tree, from: usize, spelled: &str) -> Option<&'t str> {
     let name = paths::name(spelled);
     let endings = ["in", "cmake", "cmake.in", "in.cmake", "cmakein", "meson"];
@@ -495,8 +495,8 @@ fn note_renamed(directory: &str, prefix: &str, all: &[Renamed<'_>], proposal: &m
     ));
 }
 
-/// The header that a name may mean whose first directories are not in the tree, as if a build had copied it: its path,
-/// the directory to which the rest of the name is relative, and the first directories.
+/// The header that is probably meant by a name whose first directories are not in the tree, as if a build had copied
+/// it. Returns its path, the directory to which the rest of the name is relative, and the first directories.
 fn by_another_name<'t>(tree: &'t Tree, from: usize, spelled: &'t str) -> Option<(&'t str, &'t str, &'t str)> {
     // The longest end of the name first: it says most about which file is meant.
     let ends = spelled.match_indices('/').map(|(at, _)| spelled.split_at(at));

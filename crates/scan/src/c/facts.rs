@@ -12,7 +12,7 @@ use super::{
 };
 use crate::tree::Tree;
 
-/// What a file says.
+/// Facts from the text of a file.
 #[derive(Default, Debug)]
 pub(crate) struct FileFacts {
     pub(crate) includes: Vec<Include>,
@@ -21,14 +21,14 @@ pub(crate) struct FileFacts {
     /// The macros that it defines, on a condition that may hold.
     // The union over the tree decides, since a macro of one file is seen by those that include it.
     pub(crate) defined: BTreeSet<String>,
-    /// Those of them that name a file: what an `#include` of the macro would include.
+    /// Of these, the macros that name a file, with what an `#include` of the macro would include.
     pub(crate) named: Vec<(String, String)>,
-    /// Macros that a build passes to the compiler: those that an `#include` names, and those of
-    /// [`ConfiguredHeaderMacros`] that a condition names. Names and values.
+    /// Macros that a build passes to the compiler, with their values: macros in an `#include`, and macros of
+    /// [`ConfiguredHeaderMacros`] in a condition.
     pub(crate) passed: Vec<(String, String)>,
-    /// The functions that it surely defines for others; of C only, where a name means one function.
+    /// The functions that it surely defines for other files; in C only, since there a name means one function.
     pub(crate) functions: BTreeSet<String>,
-    /// Functions of files that need a library of the system, as far as this file has their names in what may be
+    /// Functions of files that need a library of the system, if their names occur in the parts of this file that may be
     /// compiled.
     pub(crate) mentioned: BTreeSet<String>,
     /// Whether it is a part of a C++20 module.
@@ -70,8 +70,7 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
         defined.extend(facts.defined);
         named.extend(facts.named);
     }
-    // Once more, since what a macro of the tree decides is known only now: of another system's features nothing is
-    // left.
+    // Once more: only now it is known which conditions hold, so definitions for other systems are left out.
     let read_all = |defined: &BTreeSet<String>| -> Vec<FileFacts> {
         (0..tree.len()).map(|index| read(index, Some(defined))).collect()
     };
@@ -118,7 +117,7 @@ impl FileFacts {
 }
 
 impl FileFacts {
-    /// Adds what an `#include` of a macro includes that a makefile above the file passes.
+    /// Adds the headers of `#include MACRO` whose macro a makefile above the file passes.
     fn replace_passed(&mut self, passed: &[MacroInclude], path: &str) {
         for (line, name) in &self.computed {
             let is_above = |of: &&MacroInclude| {
@@ -177,7 +176,7 @@ pub(crate) fn of_text(
             }
             Token::Word(word) if matches!(word.as_str(), "static" | "inline" | "__inline") => is_local = true,
             Token::Word(word) if kind == Kind::C && !is_local && !reader.braces.contains(&true) => {
-                // In capitals, it is a macro.
+                // A name in capitals is a macro.
                 let is_name = word.contains(|c: char| c.is_ascii_lowercase());
                 let is_compiled = reader.is_compiled() == Truth::Yes;
                 if is_name && is_compiled && has_body(&tokens[index + 1..]) {
@@ -203,7 +202,7 @@ fn is_module(tokens: &[(Token, u32)]) -> bool {
         && code.next().is_some_and(|token| matches!(token, Token::Word(_) | Token::Mark(b';')))
 }
 
-/// Those of the names that a text has in what may be compiled.
+/// The names that occur in the parts of a text that may be compiled.
 fn mentioned(
     text: &[u8],
     kind: Kind,
@@ -363,7 +362,7 @@ impl<'m> Reader<'m> {
         }
     }
 
-    /// Keeps the macros of a condition that the build passes, since what is compiled by taut has to get them, too.
+    /// Records the macros of a condition that the build passes: taut has to pass them, too.
     fn note_passed(&mut self, condition: &str) {
         for name in condition.split(|c: char| !c.is_alphanumeric() && c != '_') {
             let pair = (name.to_owned(), "1".to_owned());
@@ -378,7 +377,7 @@ impl<'m> Reader<'m> {
     }
 
     /// The next branch of the innermost `#if`.
-    // What the branches before leave open: `#else` holds as far as none of them does.
+    // A branch is compiled only if no earlier one is: `#else` holds if none of them does.
     fn branch(&mut self, holds: Truth) {
         if let Some(condition) = self.conditions.last_mut() {
             condition.before = condition.before.or(condition.now);

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Kind,
-    apart::{self, Part},
     condition::Truth,
     facts::FileFacts,
     includes::Includes,
     kind, lists,
+    package_sources::{self, Part},
 };
 use crate::{edges::reaches, paths, tree::Tree};
 
@@ -29,11 +29,11 @@ pub(crate) struct Library {
     pub(crate) sources: Vec<usize>,
     /// Headers, and other files that its sources include.
     pub(crate) headers: Vec<usize>,
-    /// Those of the headers that users may include.
+    /// The headers among them that users may include.
     pub(crate) public: BTreeSet<usize>,
     /// The directory to which the public names of headers are relative.
     pub(crate) base: String,
-    /// The library of the system that only these of the sources of the directory need (`apart.rs`).
+    /// The library of the system that only these of the sources of the directory need (`package_sources.rs`).
     pub(crate) package: Option<&'static str>,
     /// Functions that several sources define, each once for the same sources, with these.
     pub(crate) defined_twice: Vec<(String, Vec<usize>)>,
@@ -67,7 +67,7 @@ pub(crate) struct Libraries {
     pub(crate) programs: Vec<Program>,
     /// Sources that are in no target, since they include others.
     pub(crate) amalgamations: Vec<usize>,
-    /// Sources that are in no target, since the build file that lists the others does not name them; with that file.
+    /// Sources that are in no target, since the build file with the other sources does not list them; with that file.
     pub(crate) unlisted: Vec<(usize, usize)>,
     /// The library of each file.
     pub(crate) owner: Vec<Option<usize>>,
@@ -118,7 +118,7 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
         }
     }
     // After headers are given, since a part takes its own headers along.
-    division.set_apart(facts, includes);
+    division.split_by_package(facts, includes);
     let Division { owner, libraries, of, .. } = division;
     let mut all = Libraries { libraries, programs, amalgamations, unlisted, owner, uses: Vec::new() };
     // Last of all divisions, since it gives libraries new numbers.
@@ -247,9 +247,9 @@ fn defined_twice(sources: &[usize], facts: &[FileFacts]) -> Vec<(String, Vec<usi
         .collect()
 }
 
-/// Those of some sources that have the name of a header which a program includes, directly or through others, or which
-/// they include themselves: what is listed for one program may be needed by others that no build file lists. `None` if
-/// one of these headers is that of the main source of another program.
+/// Of some sources, those named like a header that the program includes (directly or through others) or that the source
+/// itself includes. Sources that are listed for one program may be needed by another one, which no build file lists.
+/// `None` if one of these headers is that of the main source of another program.
 fn implementations(
     tree: &Tree,
     includes: &[Includes],
@@ -408,8 +408,8 @@ impl Division<'_> {
             // In this order, from the strongest evidence to the weakest: headers of the same directory, the one
             // library of the project, the only user.
             let rest = self
-                .of_most(&matched)
-                .or_else(|| self.beside(directory, headers, includes))
+                .only_library(&matched)
+                .or_else(|| self.library_beside(directory, headers, includes))
                 .or_else(|| self.only_user(directory, headers, &includers));
             let mut left = Vec::new();
             for (&file, matched) in headers.iter().zip(matched) {
@@ -463,10 +463,10 @@ impl Division<'_> {
     }
 
     /// Makes libraries of their own of sources that alone need a library of the system.
-    fn set_apart(&mut self, facts: &[FileFacts], includes: &[Includes]) {
+    fn split_by_package(&mut self, facts: &[FileFacts], includes: &[Includes]) {
         for number in 0..self.libraries.len() {
             // Again, since a library may have sources for several libraries of the system.
-            while let Some(Part { package, sources, headers }) = apart::part_of(
+            while let Some(Part { package, sources, headers }) = package_sources::part_of(
                 self.tree,
                 facts,
                 includes,
@@ -513,14 +513,14 @@ impl Division<'_> {
     }
 
     /// The one library that headers of a directory were given to.
-    fn of_most(&self, matched: &[Option<usize>]) -> Option<usize> {
+    fn only_library(&self, matched: &[Option<usize>]) -> Option<usize> {
         let all: BTreeSet<usize> = matched.iter().flatten().copied().collect();
         if all.len() == 1 { all.first().copied() } else { None }
     }
 
     /// For a directory of headers like `p/include` the one library with sources below `p`, apart from tests; of several
     /// the one whose sources include the headers.
-    fn beside(&self, directory: &str, headers: &[usize], includes: &[Includes]) -> Option<usize> {
+    fn library_beside(&self, directory: &str, headers: &[usize], includes: &[Includes]) -> Option<usize> {
         let project = project(directory)?;
         let is_of_project = |library: &Library| {
             let at = &library.directory;

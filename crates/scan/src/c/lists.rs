@@ -21,7 +21,7 @@ pub(crate) struct List {
     pub(crate) is_library: bool,
 }
 
-/// What the build files of a directory say.
+/// The sources that the build files of a directory list.
 #[derive(Default, Debug)]
 pub(crate) struct Lists {
     pub(crate) lists: Vec<List>,

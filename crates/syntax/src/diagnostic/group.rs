@@ -35,7 +35,7 @@ impl<'d> Group<'d> {
         groups
     }
 
-    /// Of more than three groups that say the same of different things only the first, with the number of the others.
+    /// If more than three groups report the same about different things, only the first, with the number of the others.
     pub fn without_alike(groups: Vec<Group<'d>>) -> Vec<(Group<'d>, usize)> {
         let shapes: Vec<String> = groups.iter().map(|group| shape(&group.first.message)).collect();
         let mut count: HashMap<&str, usize> = HashMap::new();
@@ -46,7 +46,7 @@ impl<'d> Group<'d> {
         let mut kept = Vec::new();
         for (group, shape) in groups.into_iter().zip(&shapes) {
             match count[shape.as_str()] {
-                1..=MAX_ALIKE => kept.push((group, 0)),
+                1..=MAX_SIMILAR_GROUPS => kept.push((group, 0)),
                 all if seen.insert(shape) => kept.push((group, all - 1)),
                 _ => {}
             }
@@ -56,7 +56,7 @@ impl<'d> Group<'d> {
 }
 
 /// How many groups that say the same of different things are shown one by one.
-const MAX_ALIKE: usize = 3;
+const MAX_SIMILAR_GROUPS: usize = 3;
 
 /// A message without what it is about: quoted texts, and names as JSON lists.
 fn shape(message: &str) -> String {

@@ -26,7 +26,7 @@ impl<F: Fn(&str) -> Option<Arc<str>>> Sources for F {
 /// background, nor blue on a dark one.
 const ERROR: &str = "1;31";
 const WARNING: &str = "1;35";
-const STRONG: &str = "1";
+const BOLD: &str = "1";
 
 fn paint(color: bool, style: &str, text: &str) -> String {
     if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
@@ -126,8 +126,8 @@ impl<'s> Renderer<'s> {
     /// The renderer whose excerpts fit into lines of so many columns, unless these are very short.
     pub fn for_columns(mut self, columns: usize) -> Self {
         // In front of it are the number of the line and a bar, around it two ellipses.
-        const AROUND: usize = 10;
-        self.excerpt = columns.saturating_sub(AROUND).clamp(MIN_EXCERPT, MAX_EXCERPT);
+        const EXTRA_COLUMNS: usize = 10;
+        self.excerpt = columns.saturating_sub(EXTRA_COLUMNS).clamp(MIN_EXCERPT, MAX_EXCERPT);
         self
     }
 
@@ -160,7 +160,7 @@ impl<'s> Renderer<'s> {
 
     /// The text of a diagnostic: lines without a final newline, without the word for its severity.
     pub fn render(&mut self, diagnostic: &Diagnostic) -> String {
-        let mut out = self.paint(STRONG, &self.shown_message(diagnostic));
+        let mut out = self.paint(BOLD, &self.shown_message(diagnostic));
         if let Some(location) = &diagnostic.location {
             let style = match diagnostic.severity {
                 Severity::Error => ERROR,
@@ -168,7 +168,7 @@ impl<'s> Renderer<'s> {
             };
             self.excerpt(location, style, &mut out);
         }
-        let help = self.paint(STRONG, "help:");
+        let help = self.paint(BOLD, "help:");
         if let Some(meant) = &diagnostic.suggestion {
             let meant = suggested(meant);
             let _ = write!(out, "\n  {help} did you mean {meant}?");
@@ -178,9 +178,9 @@ impl<'s> Renderer<'s> {
         }
         for note in &diagnostic.notes {
             let text = self.shown(&note.message).trim_end().replace('\n', "\n        ");
-            let _ = write!(out, "\n  {} {text}", self.paint(STRONG, "note:"));
+            let _ = write!(out, "\n  {} {text}", self.paint(BOLD, "note:"));
             match &note.location {
-                Some(location) if note.with_excerpt => self.excerpt(location, STRONG, &mut out),
+                Some(location) if note.with_excerpt => self.excerpt(location, BOLD, &mut out),
                 location => self.write_place(":", location.as_ref(), &mut out),
             }
         }

@@ -24,15 +24,15 @@ fn edits(letters: usize) -> usize {
 /// go to the candidate that comes first in byte order.
 pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // The comparison is quadratic in the length, and what is longer is hardly a name that was typed.
-    const LONGEST: usize = 128;
-    let letters: Vec<char> = word.chars().take(LONGEST + 1).collect();
-    if letters.is_empty() || letters.len() > LONGEST {
+    const MAX_CHARS: usize = 128;
+    let letters: Vec<char> = word.chars().take(MAX_CHARS + 1).collect();
+    if letters.is_empty() || letters.len() > MAX_CHARS {
         return None;
     }
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         // In bytes here: a character has four at most.
-        if candidate == word || candidate.is_empty() || candidate.len() > 4 * LONGEST {
+        if candidate == word || candidate.is_empty() || candidate.len() > 4 * MAX_CHARS {
             continue;
         }
         let distance = if candidate.eq_ignore_ascii_case(word) {
@@ -51,18 +51,18 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
     best.map(|(_, candidate)| candidate)
 }
 
-/// The candidates of which `word` is a part, or which are a part of `word`, without regard to case; none for a word
-/// that is so short that it occurs in many by chance.
+/// The candidates that contain `word`, or that `word` contains, without regard to case. None for a short word, since it
+/// occurs in many by chance.
 pub fn containing<'c>(
     word: &str,
     candidates: impl Iterator<Item = &'c str>,
 ) -> impl Iterator<Item = &'c str> {
-    const SHORTEST: usize = 3;
+    const MIN_BYTES: usize = 3;
     let word = word.to_lowercase();
     candidates.filter(move |candidate| {
         let candidate = candidate.to_lowercase();
         let shorter = word.len().min(candidate.len());
-        shorter >= SHORTEST && (candidate.contains(&*word) || word.contains(&*candidate))
+        shorter >= MIN_BYTES && (candidate.contains(&*word) || word.contains(&*candidate))
     })
 }
 

@@ -1,8 +1,8 @@
 //! The reference's messages about text that is not JSON.
 //!
-//! Its parser is that of a library, whose messages name the token at which it stops, what it expected there, and what
-//! it read since the beginning of the latest string or number. This follows the same grammar token by token for the
-//! message only; [`super::Document`] decides what is JSON.
+//! The reference uses a library. Its messages name the token at which it stops, the expected token, and the text since
+//! the beginning of the latest string or number. This follows the same grammar token by token for the message only;
+//! [`super::Document`] decides what is JSON.
 
 use super::Kind;
 
@@ -122,7 +122,7 @@ impl Lexer<'_> {
             Some(b'n') => self.literal("null"),
             Some(b'"') => self.string(),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            // That parser takes a zero byte for the end of the text.
+            // The reference's parser takes a zero byte for the end of the text.
             None | Some(0) => Token::End,
             Some(_) => self.invalid("invalid literal"),
         }
@@ -330,7 +330,7 @@ impl Lexer<'_> {
                 }
                 Token::Number => {
                     let text = self.shown();
-                    // That library checks the range after the token, so this error has no position.
+                    // The reference's library checks the range after the token, so this error has no position.
                     if text.parse::<f64>().is_ok_and(f64::is_infinite) {
                         let text = format!("number overflow parsing '{text}'");
                         return Err(format!("[json.exception.out_of_range.406] {text}"));

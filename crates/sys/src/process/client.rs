@@ -71,7 +71,7 @@ impl Processes {
         if !self.0.is_ending.swap(true, SeqCst)
             && let Some(Ok(link)) = self.0.link.get()
         {
-            // If the helper has not been started yet, there is nothing to end, and `spawn` starts none any more.
+            // If the helper has not been started yet, there is nothing to end, and from now on `spawn` starts none.
             link.pool.end_all();
         }
     }
@@ -95,7 +95,7 @@ impl Processes {
     }
 }
 
-/// Only seen by what is being cancelled, which shows no errors any more.
+/// Only seen by work that is being cancelled, whose errors are not shown.
 fn ending() -> io::Error {
     io::ErrorKind::Interrupted.into()
 }

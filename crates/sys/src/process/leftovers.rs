@@ -1,9 +1,9 @@
 //! Ending processes that are children of this one, in whatever way they became so.
 //!
-//! A sub-reaper becomes the parent of every descendant whose parent dies, so a wait for any child that fails with
-//! ECHILD proves that nothing is left. `/proc` only serves to find the numbers of children. It is not trusted, since it
-//! may show the numbers of another namespace: each number is turned into a pidfd, which is signalled only if it refers
-//! to a child of this process.
+//! A sub-reaper becomes the parent of every descendant whose parent dies. So when a wait for any child fails with
+//! ECHILD, no descendant is left. `/proc` only serves to find the numbers of children. It is not trusted, since it may
+//! show the numbers of another namespace: each number is turned into a pidfd, which is signalled only if it refers to a
+//! child of this process.
 
 #![allow(clippy::disallowed_methods, reason = "reads only /proc")]
 

@@ -2,7 +2,7 @@
 //!
 //! It is the sub-reaper of what it starts. So whatever an action leaves behind, in whatever session, becomes a child of
 //! the runner, and belongs to that action, since there is no other. The end of an action is reported when the runner
-//! has no children any more, which the system knows exactly.
+//! has no children left, which the system knows exactly.
 //!
 //! An action may kill or stop its runner (`kill -9 $PPID`); the helper then ends what is left.
 

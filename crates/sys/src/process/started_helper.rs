@@ -126,7 +126,7 @@ impl StartedHelper {
         )
     }
 
-    /// Of a helper whose socket is closed: whether it exited by itself, which it does when it has ended everything.
+    /// Whether a helper whose socket is closed exited by itself: it does so when it has ended everything.
     pub(super) fn exited_successfully(&self) -> bool {
         // The sockets of a process that ends are closed a moment before it can be reaped.
         // A second is far more than that moment. If it passes, the helper counts as killed, and what is left is

@@ -9,8 +9,8 @@ use std::{
 use super::raw;
 use crate::{fault, on_own_thread};
 
-/// How long after the first signal the same one is taken for a repetition of it: `timeout(1)` sends its signal to the
-/// process and then to the process group, so that the process gets it twice.
+/// For so long after the first signal, the same signal counts as a repetition: `timeout(1)` sends its signal to the
+/// process and then to the process group, so the process gets it twice.
 // A person does not press Ctrl-C twice within this time.
 const REPETITION_INTERVAL: Duration = Duration::from_millis(100);
 

@@ -137,8 +137,8 @@ impl Request {
 }
 
 impl Report {
-    /// The number of the process that was requested last, where the sender does not know it: the helper, which could
-    /// not fork a runner.
+    /// In place of a number: the process that was requested last. The helper sends it when it cannot fork a runner,
+    /// since it does not know the number.
     pub(super) const LAST_REQUESTED: u64 = 0;
 
     /// The tag is the kind of end: 0 exited, 1 killed by a signal, 2 not started. Then the number of the process; the

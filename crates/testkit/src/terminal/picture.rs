@@ -1,5 +1,4 @@
-//! Pictures of a terminal, as SVG: text that can be selected, in the colours of a theme, or of that which the reader
-//! prefers.
+//! Pictures of a terminal, as SVG: selectable text, in the colours of a given theme or of the reader's preferred one.
 
 use super::{Screen, THEMES, Theme};
 

@@ -13,7 +13,7 @@ pub struct Screen {
     style: String,
     /// An escape code that is not complete.
     open: String,
-    /// What was drawn that no terminal of today need understand.
+    /// Sequences that current terminals need not support.
     pub unknown: Vec<String>,
 }
 
@@ -100,7 +100,7 @@ impl Screen {
             "m" => self.style = if matches!(number, "" | "0") { String::new() } else { number.to_owned() },
             "F" => {
                 let top = self.lines.len().saturating_sub(self.rows);
-                // What has left the screen at the top is not reached any more.
+                // What has left the screen at the top can no longer be reached.
                 self.row = self.row.saturating_sub(number.parse().unwrap_or(1)).max(top);
                 self.column = 0;
             }

@@ -11,7 +11,7 @@ pub struct Theme {
     pub(super) text: u32,
     /// The eight colours of codes 30 to 37.
     colors: [u32; 8],
-    /// Those that bold text has.
+    /// The colours of bold text.
     bold: [u32; 8],
 }
 

@@ -97,7 +97,7 @@ impl Graph {
     }
 
     /// How many steps a change of these sources and steps invalidates.
-    fn cone(&self, reads: impl Fn(&str) -> bool, starts: impl Fn(usize) -> bool) -> usize {
+    fn invalidated_count(&self, reads: impl Fn(&str) -> bool, starts: impl Fn(usize) -> bool) -> usize {
         let mut is_reached = vec![false; self.steps.len()];
         // Steps come after those that they need, except for those that were added later.
         loop {
@@ -117,13 +117,13 @@ impl Graph {
     /// The number of steps that an edit of the source invalidates.
     pub(crate) fn cone_of_source(&self) -> usize {
         let edited = &self.edited().0;
-        self.cone(|path| path == edited, |_| false)
+        self.invalidated_count(|path| path == edited, |_| false)
     }
 
     /// The number of steps that a change of the middle command invalidates, including its own.
     pub(crate) fn cone_of_command(&self) -> usize {
         let middle = self.middle_step();
-        self.cone(|_| false, |number| number == middle)
+        self.invalidated_count(|_| false, |number| number == middle)
     }
 
     /// The number of steps that a change of a tenth of the sources invalidates.
@@ -138,7 +138,7 @@ impl Graph {
 
     fn cone_of_sources(&self, which: &[usize]) -> usize {
         let changed: HashSet<&str> = which.iter().map(|&at| self.sources[at].0.as_str()).collect();
-        self.cone(|path| changed.contains(path), |_| false)
+        self.invalidated_count(|path| changed.contains(path), |_| false)
     }
 
     /// Appends a suffix to the command that reads the edited source.

@@ -1,8 +1,8 @@
 //! `cargo xtask bench remote`: the cost of a remote cache.
 //!
-//! One project is built from nothing without a cache; with one that has nothing, to which results are stored; with one
-//! that has everything; and the same with a delay between both. What the cache costs is the difference to the build
-//! without it, and for each action the number of calls. Runs are interleaved, medians compared.
+//! One project is built from nothing: without a cache, with an empty cache to which results are stored, and with a full
+//! cache; each also with a network delay. What the cache costs is the difference to the build without it, and for each
+//! action the number of calls. Runs are interleaved, medians compared.
 
 use super::{Common, Runs, Server};
 use crate::{

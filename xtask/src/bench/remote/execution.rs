@@ -43,12 +43,12 @@ struct Options {
 const PHASES: [&str; 3] = ["execute", "take", "null"];
 
 /// Of larger projects the reference is left out, which would take too long.
-const MAX_OF_REFERENCE: usize = 10_000;
+const MAX_REFERENCE_SIZE: usize = 10_000;
 
 /// The size of the project that is built at a distance.
 // Enough actions to fill the cores many times over, so that the beginning and the end of the build
 // count for little.
-const FAR: usize = 1_000;
+const DISTANT_ACTIONS: usize = 1_000;
 
 /// Measures and prints; `args` are the words behind `bench remote-execution`.
 ///
@@ -124,9 +124,9 @@ fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>
     let file = scratch.path().join("cost");
     let mut runs: BTreeMap<(usize, usize), Runs> = BTreeMap::new();
     let rivals: Vec<&Rival> =
-        (rivals.iter()).filter(|rival| rival.name() == "taut" || graph.size <= MAX_OF_REFERENCE).collect();
+        (rivals.iter()).filter(|rival| rival.name() == "taut" || graph.size <= MAX_REFERENCE_SIZE).collect();
     // What takes long is measured once: it is there for its peak and its calls.
-    let rounds = if graph.size > MAX_OF_REFERENCE { 1 } else { options.common.rounds };
+    let rounds = if graph.size > MAX_REFERENCE_SIZE { 1 } else { options.common.rounds };
     let mut roots: [PathBuf; 2] = Default::default();
     for round in 0..rounds {
         for (number, rival) in rivals.iter().enumerate() {
@@ -190,7 +190,7 @@ fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>
 
 /// Builds a wide project by a server with few cores at a distance.
 fn far(taut: &Rival, options: &Options) -> Result<Value> {
-    let graph = Graph::new(Shape::Wide, FAR);
+    let graph = Graph::new(Shape::Wide, DISTANT_ACTIONS);
     let scratch = tempfile::tempdir()?;
     let (cores, takes) = (options.cores.to_string(), options.takes.as_millis().to_string());
     let mut walls = Vec::new();

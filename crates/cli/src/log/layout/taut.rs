@@ -37,9 +37,9 @@ fn without_full_stop(text: &str) -> &str {
     }
 }
 
-/// Words with which texts begin that the reference has, too, and there with a capital letter. Under the name `taut` an
-/// error or a warning begins with a small one; not by a rule for all words, since a text may begin with the name of a
-/// file.
+/// First words of texts that both voices share. In the reference's voice they have a capital letter; under the name
+/// `taut` an error or a warning begins with a small one. A list, not a rule for all words, since a text may begin with
+/// the name of a file.
 // Sorted, so that a word that is added twice is seen.
 const FIRST_WORDS: &[&str] = &[
     "Anonymous",
@@ -136,8 +136,8 @@ impl Layout for Taut {
         if level <= Level::Warn { sentence(text) } else { text.into() }
     }
 
-    /// Errors and warnings begin with what they are; of one about an action, further lines are its parts, and of
-    /// another they are aligned with the text. Everything else is shown as it is.
+    /// Errors and warnings begin with their prefix. Further lines are indented by two blanks if the message is about an
+    /// action, and otherwise aligned with the text. Everything else is shown as it is.
     fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {
         let indent = match (level, name) {
             (Level::Error | Level::Warn, Some(_)) => "  ",

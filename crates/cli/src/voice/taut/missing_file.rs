@@ -176,7 +176,7 @@ fn similar_name(action: &ActionDescription, name: &str, is_angled: bool) -> Opti
     Some(format!("help: no input of the action is called {name}; did you mean #include {include}?"))
 }
 
-/// The file that a line names as one that was not found, as compilers and other tools print it; one that is below some
+/// The file that a line reports as not found, in the formats of compilers and other tools; only a path with a
 /// directory.
 fn named_in(line: &str) -> Option<Missing<'_>> {
     let (name, is_header) = match line.split_once("fatal error: ") {

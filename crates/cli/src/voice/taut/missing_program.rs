@@ -1,4 +1,5 @@
-//! What to do about an action that misses a program: which one, where it was looked up, and where to say it.
+//! Advice for an action whose program was not found: the program, the directories that were searched, and the field to
+//! set.
 //!
 //! Actions have the environment that their target gives, and nothing else: a compiler that every shell of the user
 //! finds may be missing in all of them. What compilers print then (`cannot execute 'cc1'`) does not mention that.

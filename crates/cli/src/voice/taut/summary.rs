@@ -10,7 +10,7 @@ use crate::{
     log::Level,
     voice::{
         ActionOrigins, Compared, Delivered, Voice as _, count,
-        figures::{size, some_of, some_of_so_many},
+        figures::{first_texts_of, size, some_of},
         seconds,
     },
 };
@@ -35,7 +35,7 @@ impl Messages {
             let (all, shown) = (count(delivered.paths, "artifact"), shown.display());
             match delivered.written {
                 0 => format!("nothing to install in {shown}"),
-                // Those that were there already, unchanged, are not written again.
+                // Unchanged files that are there already are not written again.
                 written if written < delivered.paths => format!("installed {written} of {all} in {shown}"),
                 _ => format!("installed {all} in {shown}"),
             }
@@ -199,7 +199,7 @@ impl Messages {
                 }
             }
             if !names.is_empty() {
-                let names = some_of_so_many(&names, names.len() + more, MAX_NAMED);
+                let names = first_texts_of(&names, names.len() + more, MAX_NAMED);
                 parts.push(match is_stopped {
                     false => format!("not built: {names}"),
                     true => format!("not started: {names} (--keep-going goes on after a failure)"),
@@ -209,7 +209,7 @@ impl Messages {
         parts
     }
 
-    /// That warnings were shown by an earlier call, for the last line.
+    /// For the last line: the note that warnings were shown by an earlier call.
     fn known_warnings(&self, state: &MessagesState) -> Option<String> {
         let number = Some(state.known_warnings).filter(|number| *number > 0)?;
         Some(format!(

@@ -10,7 +10,7 @@ use taut_digest::Digest;
 use taut_exec::{Difference, Missed, Nearest, differences, nearest_executed};
 use taut_value::{EntityName, Id, Str};
 
-use super::{Explainer, ago};
+use super::{Explainer, time_since};
 use crate::history::{EarlierRun, Logged, RecordedReason, Subject};
 use crate::targets::joined_first;
 
@@ -147,7 +147,7 @@ impl Explainer<'_> {
         let targets =
             joined_first(run.targets.iter().map(|target| EntityName::Named(target.clone()).to_json()));
         let of = if run.is_of_workspace { "" } else { " in another checkout" };
-        format!("{} {targets}{of}, {}", run.command, ago(run.when))
+        format!("{} {targets}{of}, {}", run.command, time_since(run.when))
     }
 }
 

@@ -81,7 +81,7 @@ impl Explainer<'_> {
                 }
                 Some(RecordedReason::New) => {
                     if let (Subject::Target { .. }, Some(before)) = (&subject, &self.record.before) {
-                        lines.push(different(before, &self.record.configuration));
+                        lines.push(differing_variables(before, &self.record.configuration));
                     }
                 }
                 Some(RecordedReason::Always) => {
@@ -147,7 +147,7 @@ fn of_action(subject: &Subject) -> Subject {
 }
 
 /// How two configurations differ.
-fn different(was: &Map, is: &Map) -> String {
+fn differing_variables(was: &Map, is: &Map) -> String {
     let mut text =
         String::from("since no run in this configuration is recorded; the build before had another one:");
     let names: BTreeSet<&str> = was.iter().chain(is.iter()).map(|(name, _)| name.as_str()).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use taut_value::{Artifact, Id, Map, Tree};
 
-use super::words::{capital, many};
+use super::words::{capitalized, many};
 use super::{DefinedAction, Explainer, MAX_SHOWN, Rank};
 use crate::history::{ActionEnd, Subject, source_file};
 
@@ -190,7 +190,7 @@ impl Explainer<'_> {
                 _ => others += 1,
             }
         }
-        let what = capital(&self.words(source));
+        let what = capitalized(&self.words(source));
         if targets.is_empty() && actions.is_empty() {
             if trees > 0 {
                 let was = if trees == 1 { "was" } else { "were" };

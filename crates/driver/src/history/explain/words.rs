@@ -80,7 +80,7 @@ pub(super) fn short_ids(text: &str) -> String {
     out + rest
 }
 
-pub(super) fn capital(text: &str) -> String {
+pub(super) fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

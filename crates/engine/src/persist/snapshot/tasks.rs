@@ -42,7 +42,7 @@ pub(super) struct Tasks {
     /// Where in the file each chunk begins; one more for the end.
     at: Vec<u64>,
     sums: Vec<u64>,
-    /// Those that were read.
+    /// The chunks that were read.
     // Never freed while the file is in use, so slices of a chunk are handed out without a lock.
     chunks: Vec<OnceLock<Vec<u8>>>,
     /// Whether those are all.

@@ -203,7 +203,7 @@ impl Inner {
                     _ => None,
                 };
                 let good = walker.walk.good - before;
-                self.log.replayed_so_many(good);
+                self.log.add_replayed(good);
                 if good > 0 {
                     self.has_walked.store(true, Ordering::Relaxed);
                 }

@@ -233,7 +233,7 @@ impl Numbers<'_> {
 
     fn found(&mut self, task: u32) -> Option<Good> {
         let now = self.now(task)?;
-        // The walk notes which run it found good where that is not the first one.
+        // The walk records the index of a good run unless it is the first.
         let at = self.walk.updates.get(&task).map_or(0, RunUpdate::run);
         let (mut runs, mut run) = (AnyRuns::of(self.stored, task), None);
         // From the first run on, since runs are of different lengths: few tasks have more than four.

@@ -1,8 +1,8 @@
-//! Sources that need a library of the system which the others of their directory do without: these become a library of
-//! their own, so that the rest builds without that library, and nothing is linked with it in vain.
+//! Sources that alone in their directory need a library of the system. They become a library of their own, so the rest
+//! builds without the system's library, and is not linked with it.
 //!
-//! Such a library has the headers that only these sources include. What uses the sources has to include one of those
-//! headers: if something does not, as if the functions are declared elsewhere, the sources stay where they are.
+//! Such a library has the headers that only these sources include. All users of the sources have to include one of
+//! those headers. If one does not (the functions are declared elsewhere, say), the sources stay where they are.
 
 use std::collections::BTreeSet;
 
@@ -35,14 +35,14 @@ pub(super) fn part_of(
 ) -> Option<Part> {
     let packages: BTreeSet<&'static str> =
         sources.iter().filter_map(|file| package(&includes[*file])).collect();
-    // The first that can be set apart; the caller asks again until there is none (`set_apart`).
+    // The first part that can be split off; the caller asks again until there is none (`split_by_package`).
     packages.into_iter().find_map(|name| {
-        let (apart, others): (BTreeSet<usize>, BTreeSet<usize>) =
+        let (separate, others): (BTreeSet<usize>, BTreeSet<usize>) =
             sources.iter().partition(|file| package(&includes[**file]) == Some(name));
-        let own = own_headers(tree, includes, headers, &apart, &others)?;
-        is_used_by_headers(tree, facts, includes, &apart, &own).then_some(Part {
+        let own = own_headers(tree, includes, headers, &separate, &others)?;
+        is_used_by_headers(tree, facts, includes, &separate, &own).then_some(Part {
             package: name,
-            sources: apart,
+            sources: separate,
             headers: own,
         })
     })
@@ -50,12 +50,13 @@ pub(super) fn part_of(
 
 /// The headers of a library that, within it, only these sources include, directly or through such headers. `None` if
 /// there are no others, or some of these may need the sources.
-// Conservative: a part that is set apart wrongly does not link, one that is not only needs a library more.
+// Conservative: a part that is split off wrongly does not link; without the split, a program only links one more
+// library.
 fn own_headers(
     tree: &Tree,
     includes: &[Includes],
     headers: &[usize],
-    apart: &BTreeSet<usize>,
+    separate: &BTreeSet<usize>,
     others: &BTreeSet<usize>,
 ) -> Option<BTreeSet<usize>> {
     if others.is_empty() {
@@ -81,7 +82,7 @@ fn own_headers(
         };
     }
     // Without those that these sources do not include at all.
-    let (mut left, mut reached) = (Vec::from_iter(apart.iter().copied()), BTreeSet::new());
+    let (mut left, mut reached) = (Vec::from_iter(separate.iter().copied()), BTreeSet::new());
     while let Some(file) = left.pop() {
         let included = includes[file].files.iter().map(|link| link.file);
         left.extend(included.filter(|header| own.contains(header) && reached.insert(*header)));
@@ -97,7 +98,7 @@ fn own_headers(
                     || others.iter().any(|source| has_stem_of(source, header))
             })
     };
-    apart.iter().all(is_clear).then_some(own)
+    separate.iter().all(is_clear).then_some(own)
 }
 
 /// Whether each source that has the name of a function of these sources includes one of the headers.
@@ -105,15 +106,15 @@ fn is_used_by_headers(
     tree: &Tree,
     facts: &[FileFacts],
     includes: &[Includes],
-    apart: &BTreeSet<usize>,
+    separate: &BTreeSet<usize>,
     headers: &BTreeSet<usize>,
 ) -> bool {
     // By names, without a linker: a source that has the name of such a function may call it without any header.
-    let functions: BTreeSet<&String> = apart.iter().flat_map(|file| &facts[*file].functions).collect();
+    let functions: BTreeSet<&String> = separate.iter().flat_map(|file| &facts[*file].functions).collect();
     let is_source = |file: &usize| !matches!(kind(tree.path(*file)), None | Some(Kind::Header));
     let is_user = |file: &usize| {
         is_source(file)
-            && !apart.contains(file)
+            && !separate.contains(file)
             && facts[*file].mentioned.iter().any(|name| functions.contains(name))
     };
     (0..tree.len()).filter(is_user).all(|user| {
