@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use taut_digest::Hash;
-use taut_exec::{Missed, RunResult, TakenFrom, Traffic};
+use taut_exec::{Lacked, Missed, RunResult, TakenFrom, Traffic};
 use taut_syntax::{Diagnostic, Severity, diagnostic::LocationPart};
 use taut_value::{Id, Str};
 
@@ -111,12 +111,19 @@ fn fetched(line: &mut Line<'_>, ran: &RunResult) {
 }
 
 /// How a server knows an action of which it had no result: a remote cache, or the one that executed it.
-pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed) {
+pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed, lacked: Option<&Lacked>) {
     let mut object = line.object("missed");
     // Three digests are enough to look up the rest: at the server, or in the store of the build root.
     object.shown("action", missed.action).shown("command", missed.command).shown("inputs", missed.inputs);
     if missed.is_incomplete {
         object.bool("incomplete", true);
+    }
+    if let Some(Lacked { command, inputs, has_more }) = lacked {
+        let mut lacked = object.object("lacked");
+        lacked.bool("command", *command).texts("inputs", inputs.iter().map(String::as_str));
+        if *has_more {
+            lacked.bool("more", true);
+        }
     }
 }
 

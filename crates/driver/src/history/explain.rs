@@ -145,8 +145,7 @@ pub struct Records<'r> {
     pub store: &'r Store,
     /// A remote cache, if one is named: what is asked for actions like those that it had no result of.
     pub cache: Option<&'r SharedService>,
-    /// Servers of the standard protocol that execute, if some are named: what is asked for actions like those that they
-    /// had to execute.
+    /// Servers that execute, if some are named: what is asked for actions like those that they had to execute.
     pub servers: &'r [SharedService],
 }
 
