@@ -58,7 +58,11 @@ pub(crate) fn inputs(line: &mut Line<'_>, digest: Option<&Hash>, needs: &[Id]) {
 /// How an action ran, or what is known of an earlier run. `is_known`: it did not run in this call, so it has no times.
 pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
     if !is_known {
-        line.seconds("wall", ran.duration).seconds("cpu", ran.cpu);
+        line.seconds("wall", ran.duration);
+        // Servers do not report it.
+        if ran.executed_by.is_none() {
+            line.seconds("cpu", ran.cpu);
+        }
     }
     if let Some(server) = &ran.executed_by {
         line.text("executed_by", server);
