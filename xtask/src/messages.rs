@@ -36,8 +36,6 @@ const NOT_OF_THE_PRODUCT: &[&str] = &[
     "engine/src/log/reason",
     "engine/src/persist/path",
     "remote/src/server",
-    "service/src/cases",
-    "service/src/executor_cases",
 ];
 
 /// Golden files, below the directory of the repository: files and directories, the kinds of names that count in them,

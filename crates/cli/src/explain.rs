@@ -68,13 +68,13 @@ fn run_command(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit
     // Servers keep the definitions of the actions that they executed.
     let servers = remote_execution(&o.execution, &o.stores, log).map_err(unusable)?;
     let endpoints = servers.as_ref().map(|servers| &servers.endpoints[..]).unwrap_or_default();
-    let standard = endpoints.iter().filter(|_| o.stores.server.compatible).map(|endpoint| SharedService {
+    let asked = endpoints.iter().map(|endpoint| SharedService {
         name: endpoint.name.to_string(),
         cas: endpoint.cas.clone(),
         results: endpoint.results.clone(),
         may_write: false,
     });
-    let standard: Vec<SharedService> = standard.collect();
+    let asked: Vec<SharedService> = asked.collect();
     let servers = servers.as_ref().map(RemoteExecution::object_servers).unwrap_or_default();
     store.attach(servers).map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
     let logs = EventLogs::of(&store, &unresolved.repositories)
@@ -91,7 +91,7 @@ fn run_command(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit
         questions(&o.analysis.target, &unresolved, &analyser, &cwd).map_err(|error| roots.report(&error))?;
     let service = remote_cache(&o.execution, &o.stores).map_err(unusable)?;
     let how = Presentation { cwd: &cwd, is_verbose: log.wants(Level::Debug) };
-    let records = Records { logs: &logs, store: &store, cache: service.as_ref(), servers: &standard };
+    let records = Records { logs: &logs, store: &store, cache: service.as_ref(), servers: &asked };
     let explanation = explain(&questions, records, &analyser, how);
     match print(log.names().in_text(&explanation.text).as_bytes()) {
         // For scripts: there is no record of what was asked about.

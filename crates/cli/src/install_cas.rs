@@ -68,7 +68,7 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
                 }
                 found.object
             }
-            Err(error) => return fail(error, ObjectDestination::PathBelow),
+            Err(error) => return fail(error, ObjectDestination::PathBelow(whole)),
         },
     };
     if options.archive && object.object_type != ObjectType::Tree {
@@ -78,12 +78,17 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
     match &options.output_path {
         None => match content(&store, object, options) {
             Ok(bytes) => print(&bytes),
+            Err(error) if options.archive => fail(error, ObjectDestination::Archive(object)),
+            Err(error) if options.raw_tree => fail(error, ObjectDestination::Raw),
             Err(error) => fail(error, ObjectDestination::StandardOutput),
         },
         Some(path) => match put(&store, object, path, options) {
             Ok(path) => {
                 voice.installed_object(object, &path, options.archive, log);
                 Exit::Success
+            }
+            Err(error) if options.archive && matches!(error, Error::Missing(_)) => {
+                fail(error, ObjectDestination::Archive(object))
             }
             Err(error) => {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());

@@ -441,3 +441,14 @@ Action %ID (:b#0: b.out) did not run: its recorded run was replayed, since none 
         );
     }
 }
+
+/// A target that only collects has no reasons of its own: the answer leads to those of what ran.
+#[test]
+fn a_requested_target_without_actions_leads_to_what_ran_below() {
+    let workspace = project();
+    build(&workspace, &[]);
+    let below = "It defines no action. 3 actions of other targets ran: explain without a target shows them.";
+    has(&explained(&workspace, &["all"]), below);
+    assert!(!explained(&workspace, &[]).contains("It defines no action"));
+    assert!(!explained(&workspace, &["sample"]).contains("It defines no action"));
+}

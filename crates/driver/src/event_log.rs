@@ -395,7 +395,7 @@ impl LogState {
                 fields::taken_from(line, &outcome.ran);
             }
             if let Some(missed) = &outcome.ran.missed {
-                fields::missed(line, missed);
+                fields::missed(line, missed, outcome.ran.lacked.as_deref());
             }
             if outcome.failed {
                 line.bool("tainted", true);

@@ -61,7 +61,9 @@ pub use local::{LocalExecutor, LocalSetup};
 pub use missing_output::{ActualEntry, MissingOutput};
 pub use printed::Printed;
 pub use reads::DepfileInputs;
-pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, SentObjects, send};
+pub use remote::{
+    CommandPart, Compared, Endpoint, Lacked, RemoteExecutor, RemoteSetup, SentObjects, command_parts, send,
+};
 pub use run::{Executor, KnownFuture, KnownResult, RunEnd, RunRule};
 pub use run_result::{ResultSource, RunKey, RunResult};
 pub use shared::{

@@ -12,6 +12,7 @@
 
 mod claims;
 mod inputs;
+mod lacked;
 mod look_ups;
 mod reads;
 mod result;
@@ -46,6 +47,8 @@ use crate::{
 };
 use claims::Claims;
 use inputs::RemoteAction;
+use lacked::LackedObjects;
+pub use lacked::{CommandPart, Lacked, command_parts};
 use look_ups::LookUps;
 use reads::ServerReads;
 
@@ -136,6 +139,8 @@ struct Transfers {
     stop: Arc<StopSwitch>,
     /// What is being sent, by server.
     claims: Vec<Claims>,
+    /// What was missing, by server.
+    lacked: Vec<LackedObjects>,
     sent: AtomicU64,
 }
 
@@ -152,8 +157,9 @@ struct ActionTransfer {
 impl Transfers {
     fn new(store: &Store, endpoints: &[Endpoint], stop: &Arc<StopSwitch>) -> Transfers {
         let claims = endpoints.iter().map(|_| Claims::default()).collect();
+        let lacked = endpoints.iter().map(|_| LackedObjects::default()).collect();
         let (store, endpoints, stop) = (store.clone(), endpoints.to_vec(), stop.clone());
-        Transfers { store, endpoints, stop, claims, sent: AtomicU64::new(0) }
+        Transfers { store, endpoints, stop, claims, lacked, sent: AtomicU64::new(0) }
     }
 
     /// The failure of an action because a server did not answer as it should.
@@ -486,6 +492,7 @@ impl RemoteExecutor {
         if missed.is_some() && ran.is_success() {
             self.executed[run.number].add(&run.key.action, run.message);
         }
+        let lacked = missed.and_then(|missed| self.transfers.lacked(run.number, &missed, &run.key.inputs));
         let ActionTransfer { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
         RunResult {
             run_as: Some(run.key.id),
@@ -496,6 +503,7 @@ impl RemoteExecutor {
             downloading: downloading + ran.downloading,
             queued,
             missed,
+            lacked: lacked.map(Arc::new),
             ..ran
         }
     }
@@ -636,6 +644,7 @@ impl Executor for RemoteExecutor {
                 let _ = taut_service::wait(executed.report(&*endpoint.cas, &*endpoint.results));
             }
         }
+        self.transfers.lacked.iter().for_each(LackedObjects::clear);
     }
 
     fn take_traffic(&self) -> Option<Traffic> {

@@ -7,7 +7,7 @@ use taut_engine::Key;
 use taut_proto::ActionResult;
 use taut_value::{ActionDescription, Id, Str};
 
-use crate::{Missed, MissingOutput};
+use crate::{Lacked, Missed, MissingOutput};
 
 /// Identifies a run by the digest of its `Action` message. The other fields are those of one of the definitions with
 /// that digest; they do not count for equality.
@@ -122,6 +122,8 @@ pub struct RunResult {
     pub queued: Duration,
     /// How it is described at the server that was asked and had no result: a remote cache, or the one that executed it.
     pub missed: Option<Missed>,
+    /// What that server did not have of it before, if it executed it and that is known.
+    pub lacked: Option<Arc<Lacked>>,
     /// How long it ran.
     pub duration: Duration,
     /// User and system time of its processes, as far as they were waited for.

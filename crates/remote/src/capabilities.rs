@@ -5,6 +5,7 @@ use taut_proto::cache::{GetCapabilitiesRequest, SHA1, SHA256, SemVer, ServerCapa
 use taut_service::{Error, Result};
 
 use crate::{
+    Tls,
     call::{HTTP_STATUS, Link, Method},
     certificates::{CERTIFICATE_WANTED, UNKNOWN_AUTHORITY},
 };
@@ -57,42 +58,17 @@ pub(crate) async fn ask(link: &Link, naming: HashFunction, executes: bool) -> Re
 /// What the libraries below report of a connection that the other side has ended.
 // Which of these a system reports is a race between the RST of the other side and what was still to be read or
 // written.
-const WORDS_OF_CLOSED_CONNECTIONS: [&str; 3] = ["closed", "reset", "broken pipe"];
+const WORDS_OF_CLOSED_CONNECTIONS: [&str; 4] = ["closed", "reset", "broken pipe", "handshake eof"];
+
+/// What the library reports of a server that ends the handshake.
+const HANDSHAKE_REFUSED: &str = "HandshakeFailure";
 
 /// What is reported in their place: which of them it is depends on which side is faster.
 const ENDED: &str = "the connection ended before there was an answer";
 
 /// A failure to connect with what may be wrong with the encryption, which neither end says in words of its own.
 fn with_guess(link: &Link, error: Error) -> Error {
-    let guess = |why: &str| -> Option<(Option<&'static str>, &'static str)> {
-        let is_closed = WORDS_OF_CLOSED_CONNECTIONS.iter().any(|word| why.contains(word));
-        match link.encryption() {
-            // What an encrypted answer looks like.
-            // A TLS alert, taken for the length of an HTTP/2 frame.
-            None if is_closed || why.contains("frame with invalid size") => {
-                Some((Some(ENDED), "does the server want an encrypted connection, grpcs://…?"))
-            }
-            // A plain HTTP/2 answer, taken for a TLS record.
-            Some(_) if why.contains("corrupt message") => {
-                Some((None, "does the server not encrypt, grpc://…?"))
-            }
-            // In TLS 1.3 a server refuses a client without a certificate only after the handshake, so what arrives is
-            // an alert or a cut.
-            Some(tls) if (is_closed || why.contains(CERTIFICATE_WANTED)) && tls.identity.is_none() => {
-                Some((Some(ENDED), "does the server ask for a certificate of the client, --tls-client-cert?"))
-            }
-            Some(tls) if why.contains(HTTP_STATUS) && tls.identity.is_none() => Some((
-                None,
-                "a proxy answers; does it ask for a certificate of the client, --tls-client-cert?",
-            )),
-            _ if why.contains(HTTP_STATUS) => Some((None, "a proxy answers in the place of the server")),
-            Some(tls) if why.contains(UNKNOWN_AUTHORITY) && tls.authorities.is_none() => {
-                Some((None, "--tls-ca-cert names the authority to trust"))
-            }
-            _ => None,
-        }
-    };
-    let guessed = |why: String| match guess(&why) {
+    let guessed = |why: String| match guess(link.encryption(), &why) {
         Some((words, guess)) => format!("{}; {guess}", words.unwrap_or(&why)),
         None => why,
     };
@@ -100,6 +76,42 @@ fn with_guess(link: &Link, error: Error) -> Error {
         Error::Final { call, why } => Error::Final { call, why: guessed(why) },
         Error::Transient { call, attempts, why } => Error::Transient { call, attempts, why: guessed(why) },
         other => other,
+    }
+}
+
+/// Better words for a failure to connect, if there are some, and what may be wrong.
+fn guess(encryption: Option<&Tls>, why: &str) -> Option<(Option<&'static str>, &'static str)> {
+    let is_closed = WORDS_OF_CLOSED_CONNECTIONS.iter().any(|word| why.contains(word));
+    match encryption {
+        // What an encrypted answer looks like.
+        // A TLS alert, taken for the length of an HTTP/2 frame.
+        None if is_closed || why.contains("frame with invalid size") => {
+            Some((Some(ENDED), "does the server want an encrypted connection, grpcs://…?"))
+        }
+        // A plain HTTP/2 answer, taken for a TLS record.
+        Some(_) if why.contains("corrupt message") => Some((None, "does the server not encrypt, grpc://…?")),
+        // In TLS 1.3 a server refuses a client without a certificate only after the handshake, so what arrives is an
+        // alert or a cut.
+        Some(tls) if (is_closed || why.contains(CERTIFICATE_WANTED)) && tls.identity.is_none() => {
+            Some((Some(ENDED), "does the server ask for a certificate of the client, --tls-client-cert?"))
+        }
+        // In TLS 1.2 during it; but so it refuses all that the two sides do not have in common.
+        Some(tls) if why.contains(HANDSHAKE_REFUSED) && tls.identity.is_none() => Some((
+            Some("the server refuses the handshake of TLS"),
+            "does it ask for a certificate of the client, --tls-client-cert?",
+        )),
+        // A server that does not accept a certificate may close the connection before its alert has arrived.
+        Some(_) if is_closed => {
+            Some((Some(ENDED), "does the server accept the certificate of the client, --tls-client-cert?"))
+        }
+        Some(tls) if why.contains(HTTP_STATUS) && tls.identity.is_none() => {
+            Some((None, "a proxy answers; does it ask for a certificate of the client, --tls-client-cert?"))
+        }
+        _ if why.contains(HTTP_STATUS) => Some((None, "a proxy answers in the place of the server")),
+        Some(tls) if why.contains(UNKNOWN_AUTHORITY) && tls.authorities.is_none() => {
+            Some((None, "--tls-ca-cert names the authority to trust"))
+        }
+        _ => None,
     }
 }
 
@@ -176,6 +188,21 @@ mod tests {
 
     fn of_cache(server: ServerCapabilities) -> std::result::Result<Capabilities, String> {
         of(server, HashFunction::Sha256, false)
+    }
+
+    /// Which of the words arrive is up to the version of TLS and to which side is faster.
+    #[test]
+    fn what_may_be_wrong_with_a_certificate_of_the_client_is_guessed_from_how_the_connection_ends() {
+        let with = Tls { authorities: None, identity: Some((Vec::new(), Vec::new())) };
+        let without = Tls { authorities: None, identity: None };
+        let refused = "received fatal alert: HandshakeFailure";
+        let guess = |tls, why| guess(Some(tls), why).map_or("", |(_, guess)| guess);
+        for why in ["connection closed", "Connection reset by peer", CERTIFICATE_WANTED] {
+            assert!(guess(&without, why).contains("ask for a certificate of the client"), "{why}");
+        }
+        assert!(guess(&without, refused).contains("ask for a certificate of the client"));
+        assert_eq!(guess(&with, refused), "");
+        assert!(guess(&with, "connection closed").contains("accept the certificate of the client"));
     }
 
     #[test]

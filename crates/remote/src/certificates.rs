@@ -5,7 +5,7 @@ use std::{error::Error, io};
 
 use rustls::{
     AlertDescription, CertificateError, Error as Tls,
-    pki_types::{CertificateDer, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 use tonic::{Code, Status};
 
@@ -19,6 +19,23 @@ pub(crate) const CERTIFICATE_WANTED: &str = "the server wants a certificate of t
 pub(crate) fn are_in(pem: &[u8]) -> bool {
     let mut found = CertificateDer::pem_slice_iter(pem).peekable();
     found.peek().is_some() && found.all(|one| one.is_ok())
+}
+
+/// What is wrong with the certificate of a client and its key, both in PEM, in words; `None` if they can be used.
+pub(crate) fn unusable(certificate: &[u8], key: &[u8]) -> Option<&'static str> {
+    if !are_in(certificate) {
+        return Some("the file of the client's certificate has none (--tls-client-cert takes PEM)");
+    }
+    if PrivateKeyDer::from_pem_slice(key).is_err() {
+        return Some("the file of the client's key has none (--tls-client-key takes PEM, and no password)");
+    }
+    None
+}
+
+/// The words for an error about the way a client is to encrypt, if it is about its key.
+pub(crate) fn of_keys(error: &(dyn Error + 'static)) -> Option<String> {
+    let Tls::InconsistentKeys(_) = error.downcast_ref()? else { return None };
+    Some("the key is not that of the client's certificate (--tls-client-key, --tls-client-cert)".to_owned())
 }
 
 /// The status for an error below which a certificate was not accepted; `None` for all other errors.

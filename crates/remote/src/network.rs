@@ -118,6 +118,9 @@ impl Setup {
                 None => config.with_native_roots(),
             };
             if let Some((certificate, key)) = &tls.identity {
+                if let Some(why) = certificates::unusable(certificate, key) {
+                    return Err(Error::Final { call: "connect", why: why.to_owned() });
+                }
                 config = config.identity(Identity::from_pem(certificate, key));
             }
             endpoint = endpoint.tls_config(config).map_err(refused)?;
@@ -134,7 +137,8 @@ pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(next) = last.source() {
         last = next;
     }
-    last.downcast_ref().map_or_else(|| last.to_string(), in_words)
+    let in_plain_words = certificates::of_keys(last).or_else(|| last.downcast_ref().map(in_words));
+    in_plain_words.unwrap_or_else(|| last.to_string())
 }
 
 /// Something to begin in the thread of the network.

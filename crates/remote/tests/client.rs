@@ -14,8 +14,8 @@ use taut_remote::{
     Address, Client, Patience, Setup, Tls,
     server::{Encryption, Fault, Faults, Offer, Server},
 };
-use taut_service::{ActionCache, Buffer, Cas, Content, Error, Receiver, cases, wait};
-use taut_testkit::{Direction, LinkFault, Proxy, Rng, times};
+use taut_service::{ActionCache, Buffer, Cas, Content, Error, Receiver, wait};
+use taut_testkit::{Direction, LinkFault, Proxy, Rng, services, times};
 
 /// Tests do not wait long for what will not come.
 fn patience() -> Patience {
@@ -84,7 +84,7 @@ fn passes_the_cases() {
         });
         let server = server.unwrap();
         let client = Client::new(Setup { instance, patience: Patience::default(), ..setup(&server) });
-        cases::check(&client);
+        services::check_server(&client);
     }
 }
 

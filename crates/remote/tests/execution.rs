@@ -17,10 +17,9 @@ use taut_remote::{
     server::{CUT_AFTER, ExecutionEnding, Offer, Server, SimulatedExecution, Worker},
 };
 use taut_service::{
-    Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, executor_cases,
-    wait,
+    Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, wait,
 };
-use taut_testkit::{Direction, LinkFault, Proxy};
+use taut_testkit::{Direction, LinkFault, Proxy, services};
 
 const BOTH: [HashFunction; 2] = [HashFunction::GitSha1, HashFunction::Sha256];
 
@@ -84,9 +83,11 @@ fn execute(client: &Client, action: Digest) -> Result<Executed, Error> {
 #[test]
 fn passes_the_cases() {
     for naming in BOTH {
-        executor_cases::check(&Worker(Arc::new(Memory::new(naming))));
+        services::check_executor(&Worker(Arc::new(Memory::new(naming))));
         let (_server, client) = start(naming, &[]);
-        executor_cases::check(&client);
+        services::check_executor(&client);
+        let (_server, client) = start(naming, &[]);
+        services::check_server(&client);
     }
 }
 

@@ -11,13 +11,9 @@
 #![deny(missing_docs)]
 
 mod callers;
-#[cfg(feature = "cases")]
-pub mod cases;
 mod content;
 mod error;
 mod execution;
-#[cfg(feature = "cases")]
-pub mod executor_cases;
 mod memory;
 mod wait;
 

@@ -150,15 +150,3 @@ impl ActionCache for Memory {
         Box::pin(std::future::ready(Ok(())))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passes_the_cases() {
-        for function in [HashFunction::GitSha1, HashFunction::Sha256] {
-            crate::cases::check(&Memory::new(function));
-        }
-    }
-}

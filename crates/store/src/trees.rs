@@ -32,6 +32,18 @@ pub(crate) fn measured_entries(encoded: &[u8]) -> Vec<ObjectInfo> {
 }
 
 impl Store {
+    /// The files and directories of a directory with their sizes, in compatible mode, where a directory says them: they
+    /// are known although an entry may be nowhere. None in native mode.
+    ///
+    /// # Errors
+    /// As for [`Store::read`].
+    pub fn measured_tree(&self, hash: &Hash) -> Result<Vec<ObjectInfo>> {
+        if self.hash_function() == HashFunction::GitSha1 {
+            return Ok(Vec::new());
+        }
+        Ok(measured_entries(&self.read(hash, ObjectType::Tree)?.unwrap_or_default()))
+    }
+
     /// The bytes of a directory. Names are those of directory entries.
     pub(crate) fn encode_tree<N: AsRef<[u8]>>(&self, entries: &BTreeMap<N, TreeEntry>) -> Result<Vec<u8>> {
         match self.hash_function() {

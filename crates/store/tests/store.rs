@@ -458,7 +458,7 @@ fn a_build_root_is_a_service_like_others() {
     for function in [HashFunction::GitSha1, HashFunction::Sha256] {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), function).unwrap();
-        taut_service::cases::check(&store);
+        taut_testkit::services::check(&store);
         // Nothing half-written is left of what was refused.
         let left = std::fs::read_dir(root.path().join("protocol-dependent/generation-0/ephemeral")).unwrap();
         assert_eq!(left.count(), 0);

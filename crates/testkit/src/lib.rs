@@ -1,8 +1,9 @@
 //! Test fixtures: a throw-away workspace, a build tool to run in it, a terminal, random projects, and a shrinker
 //! for those that show a difference.
 //!
-//! The crate uses no other crate of the project. It sees a build tool as its users do: a binary, a command line, files,
-//! an exit code. So the same fixture runs taut and the reference, and the tests of every crate can use it.
+//! It sees a build tool as its users do: a binary, a command line, files, an exit code. So the same fixture runs taut
+//! and the reference, and the tests of every crate can use it. The feature `services` alone uses other crates of the
+//! project: the lowest ones, whose tests use nothing of testkit but that.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod attacks;
@@ -18,6 +19,8 @@ mod random;
 mod repositories;
 mod rng;
 mod rules;
+#[cfg(feature = "services")]
+pub mod services;
 mod shrink;
 mod soak;
 pub mod terminal;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use taut_digest::{ObjectInfo, ObjectType};
+use taut_digest::{HashFunction, ObjectInfo, ObjectType};
 use taut_driver::{
     SentObjects,
     cas::{AddError, PathEnd},
@@ -22,8 +22,12 @@ use crate::log::{Level, Log};
 #[derive(Clone, Copy)]
 pub(crate) enum ObjectDestination<'d> {
     StandardOutput,
-    /// A path below it was asked for.
-    PathBelow,
+    /// A path below this was asked for.
+    PathBelow(ObjectInfo),
+    /// This as an archive, into a file or standard output.
+    Archive(ObjectInfo),
+    /// The bytes of a tree, to standard output.
+    Raw,
     File(&'d Path),
 }
 
@@ -76,17 +80,32 @@ impl ObjectTexts for Just {
     // The reference fails without a word.
     fn no_object_id(&self, _: &str, _: &Log) {}
 
-    fn not_taken(&self, error: &Error, _: &Store, destined: ObjectDestination<'_>, log: &Log) {
+    fn not_taken(&self, error: &Error, store: &Store, destined: ObjectDestination<'_>, log: &Log) {
+        let has_server = store.object_servers().next().is_some();
+        if let (Error::Missing(object), ObjectDestination::StandardOutput | ObjectDestination::File(_)) =
+            (error, destined)
+            && object.object_type == ObjectType::Tree
+            && store.hash_function() == HashFunction::Sha256
+            && !has_server
+        {
+            log.say(Level::Error, format!("Directory {} not found in CAS", object.digest.hash));
+        }
         // If the object is printed, the reference gives no cause; if it is staged, the reference gives the path.
         let cause = match (error, destined) {
             (
                 Error::Missing(_) | Error::Remote(_) | Error::WrongAtServer { .. },
-                ObjectDestination::StandardOutput,
+                ObjectDestination::StandardOutput | ObjectDestination::Raw,
             ) => None,
-            (Error::Missing(object), ObjectDestination::PathBelow) => {
+            (Error::Missing(_), ObjectDestination::Archive(object)) => {
+                log.say(Level::Error, format!("Failed to retrieve artifact {object}"));
+                return;
+            }
+            (Error::Missing(_), ObjectDestination::PathBelow(object)) => {
                 log.say(Level::Error, format!("Failed to retrieve artifact {object} at path ''"));
                 return;
             }
+            // The reference says nothing of it if it asked a server.
+            (Error::Missing(_), ObjectDestination::File(_)) if has_server => None,
             (Error::Missing(_), ObjectDestination::File(path)) => {
                 Some(format!("staging to output path {} failed.", path.display()))
             }
@@ -98,9 +117,10 @@ impl ObjectTexts for Just {
         log.say(
             Level::Error,
             match destined {
-                ObjectDestination::StandardOutput | ObjectDestination::PathBelow => {
-                    "failed to dump artifact."
-                }
+                ObjectDestination::StandardOutput
+                | ObjectDestination::PathBelow(_)
+                | ObjectDestination::Archive(_)
+                | ObjectDestination::Raw => "failed to dump artifact.",
                 ObjectDestination::File(_) => "failed to retrieve artifact.",
             },
         );

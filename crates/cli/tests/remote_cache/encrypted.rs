@@ -1,5 +1,10 @@
 //! Encrypted connections, for a cache and for execution: the server has a certificate, and asks for one of the client.
 
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+};
+
 use taut_digest::HashFunction;
 use taut_remote::server::{Encryption, Offer, Server};
 use taut_testkit::Workspace;
@@ -87,9 +92,65 @@ fn a_server_that_is_not_trusted_or_does_not_trust_executes_nothing() {
         golden(situation, guess(&text));
     }
     assert_eq!(server.calls().get("Execute"), None);
+    // One of another authority. With TLS 1.3 the refusal may be overtaken by the end of the connection.
+    let foreign = |name: &str| format!("{}/tests/certificates/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (certificate, key) = (foreign("for-clients.pem"), foreign("server.key"));
+    let words = ["--tls-ca-cert", &authority, "--tls-client-cert", &certificate, "--tls-client-key", &key];
+    let call =
+        [&["build", "-r", &address, "--compatible", "--max-attempts", "1"][..], &words, &["all"]].concat();
+    let text = workspace().run(&taut(), call).exits(1).stderr;
+    assert!(text.contains("accept the certificate of the client"), "{text}");
+    assert_eq!(server.calls().get("GetCapabilities"), None);
+    // Certificates of the client that are of no use.
+    let (certificate, key, garbage) = (file("client.pem"), file("client.key"), file("README.md"));
+    for (certificate, key, situation) in [
+        (&certificate, &file("server.key"), "The key is another one's"),
+        (&garbage, &key, "There is no certificate in the file"),
+        (&certificate, &garbage, "There is no key in the file"),
+    ] {
+        let words = ["--tls-ca-cert", &authority, "--tls-client-cert", certificate, "--tls-client-key", key];
+        let call = [&["build", "-r", &address, "--compatible"][..], &words, &["all"]].concat();
+        let text = workspace().run(&taut(), call).exits(1).stderr;
+        let (_, why) =
+            text.lines().next().and_then(|line| line.split_once("connect: ")).expect("it says why");
+        golden(situation, why);
+    }
+    assert_eq!(server.calls().get("GetCapabilities"), None);
     // The other way round: this one does not encrypt.
     let plain = Server::start(Offer::executing(HashFunction::Sha256, Vec::new())).unwrap();
     let call = ["build", "-r", &at(&plain), "--compatible", "--tls-ca-cert", &authority, "all"];
     let text = workspace().run(&taut(), call).exits(1).stderr;
     golden("The server does not encrypt", guess(&text));
+}
+
+/// Servers refuse a client in more than one way, and not all of them say that it is about the certificate.
+#[test]
+fn a_server_that_refuses_without_a_reason_leads_to_the_certificate_of_the_client() {
+    // Its fatal alert `handshake_failure` is how TLS 1.2 refuses a client without a certificate.
+    for (answer, has_certificate, situation) in [
+        (&[0x15, 3, 3, 0, 2, 2, 40][..], false, "The server refuses the handshake"),
+        (&[][..], true, "The server ends the connection"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            // All of the first message, so that its end is not a reset.
+            let mut head = [0; 5];
+            client.read_exact(&mut head).unwrap();
+            let mut rest = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+            client.read_exact(&mut rest).unwrap();
+            client.write_all(answer).unwrap();
+        });
+        let given = if has_certificate { 6 } else { 2 };
+        let certificates = certificates();
+        let words: Vec<&str> = certificates[..given].iter().map(String::as_str).collect();
+        let call = [&["build", "-r", &address, "--compatible", "--max-attempts", "1"][..], &words, &["all"]]
+            .concat();
+        let text = workspace().run(&taut(), call).exits(1).stderr;
+        server.join().unwrap();
+        let (_, why) =
+            text.lines().next().and_then(|line| line.split_once("GetCapabilities: ")).expect("it says why");
+        golden(situation, why);
+    }
 }

@@ -204,6 +204,13 @@ fn what_is_built_is_at_the_server_also_what_no_action_reads() {
         run(&there, "install-cas", &words, &[&tree, "-o", "copy"]).exits(0);
         let copy = listing(&there.root().join("copy")).unwrap();
         assert!(copy.values().any(|content| content.contains("x\n")), "{copy:?}");
+        // Sizes of entries are in the directory, wherever these are.
+        if naming == HashFunction::Sha256 {
+            let (elsewhere, hash) = (Workspace::new(), tree.split(':').next().unwrap());
+            run(&elsewhere, "install-cas", &words, &[hash]).exits(0);
+            let shown = run(&elsewhere, "install-cas", &words, &[&format!("{hash}::t")]).exits(0).stdout;
+            assert!(shown.contains(":2:f]") && !shown.contains("::"), "{shown}");
+        }
         let calls = server.total();
         run(&here, "build", &words, &dump).exits(0);
         assert_eq!(server.total(), calls, "what is known to be there is not asked for");

@@ -223,6 +223,69 @@ fn what_differs_from_another_machine_is_named_if_the_server_takes_results() {
     assert_eq!(server.calls().get("UpdateActionResult"), None);
 }
 
+/// Where no other run is known, as with an empty build root at a server that takes no results, what the server lacked
+/// names what is different.
+#[test]
+fn what_was_new_to_the_server_is_named_if_there_is_nothing_to_compare_with() {
+    let explained_there = |situation: &str, words: &[&str], change: &dyn Fn(&Workspace)| {
+        for naming in BOTH {
+            let refuses = Offer { takes_results: false, ..Offer::executing(naming, Vec::new()) };
+            let (server, first, second) = (Server::start(refuses).unwrap(), checkout(), checkout());
+            call("build", &first, &first.build_root(), &at(&server, naming));
+            change(&second);
+            let root = second.build_root();
+            call("build", &second, &root, &with(&server, naming, words));
+            golden(situation, &explained(&second, &root, &at(&server, naming)));
+        }
+    };
+    explained_there("New to the server: inputs", &[], &|second| {
+        second.file("source", "other").file("tool/etc/version", "2").file("tool/bin/more", "");
+        second.remove("tool/bin/run");
+    });
+    explained_there("New to the server: a value of a variable", &["-D", r#"{"MODE": "slow"}"#], &|_| {});
+    explained_there(
+        "New to the server: a property",
+        &["--remote-execution-property", "image:13", "-D", r#"{"MODE": "fast"}"#],
+        &|_| {},
+    );
+    // Nothing else: the file is there under another name.
+    explained_there("New to the server: a path", &[], &|second| {
+        second.file("tool/etc/more", "1");
+    });
+    explained_there("New to the server: the time limit", &["--action-timeout", "9"], &|_| {});
+    let names: Vec<String> = (0..14).map(|number| format!("p{number:02}:1")).collect();
+    let properties: Vec<&str> =
+        names.iter().flat_map(|name| ["--remote-execution-property", name.as_str()]).collect();
+    explained_there("New to the server: many inputs and properties", &properties, &|second| {
+        for number in 0..20 {
+            second.file(&format!("tool/{number:02}"), format!("new {number}"));
+        }
+    });
+}
+
+/// An action of which a server had no result since an action before it made something else.
+#[test]
+fn an_action_that_made_inputs_anew_is_named() {
+    let chain = || {
+        let workspace = Workspace::new();
+        workspace.file("source", "text").file(
+            "TARGETS",
+            r#"{"made": {"type": "generic", "outs": ["made"], "cmds": ["tr a-z A-Z < source > made"], "deps": ["source"]},
+                "all": {"type": "generic", "outs": ["out"], "cmds": ["cat made > out"], "deps": ["made"]}}"#,
+        );
+        workspace
+    };
+    for naming in BOTH {
+        let refuses = Offer { takes_results: false, ..Offer::executing(naming, Vec::new()) };
+        let (server, first, second) = (Server::start(refuses).unwrap(), chain(), chain());
+        call("build", &first, &first.build_root(), &at(&server, naming));
+        second.file("source", "other");
+        let root = second.build_root();
+        call("build", &second, &root, &at(&server, naming));
+        golden("New to the server: what an action made", &explained(&second, &root, &at(&server, naming)));
+    }
+}
+
 /// However many actions a build has executed, it reports them with three calls; and with none if there were none.
 #[test]
 fn all_executed_actions_are_reported_at_once() {

@@ -1,6 +1,6 @@
 //! Finding objects: by identifier, and by path below a tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType};
@@ -96,8 +96,16 @@ pub fn listing(store: &Store, tree: ObjectInfo) -> Result<String, Error> {
     let entries = store.read_tree(&tree.digest.hash)?.ok_or(Error::Missing(tree))?;
     let mut sizes = BTreeMap::new();
     if store.hash_function() == HashFunction::Sha256 {
+        // Entries need not be here.
+        let measured = store.measured_tree(&tree.digest.hash)?;
+        let measured: HashMap<Hash, u64> =
+            measured.iter().map(|object| (object.digest.hash, object.digest.size)).collect();
         for (name, entry) in &entries {
-            let size = store.size(&entry.hash, entry.object_type)?;
+            let size = match measured.get(&entry.hash) {
+                Some(size) => Some(*size),
+                // A link, whose target is in the directory.
+                None => store.size(&entry.hash, entry.object_type)?,
+            };
             sizes.extend(size.map(|size| (name, size)));
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use taut_digest::Hash;
-use taut_exec::{Missed, ResultSource, RunResult, Traffic};
+use taut_exec::{Lacked, Missed, ResultSource, RunResult, Traffic};
 use taut_syntax::{Diagnostic, Severity, diagnostic::LocationPart};
 use taut_value::{Id, Str};
 
@@ -58,7 +58,11 @@ pub(crate) fn inputs(line: &mut Line<'_>, digest: Option<&Hash>, needs: &[Id]) {
 /// How an action ran, or what is known of an earlier run. `is_known`: it did not run in this call, so it has no times.
 pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
     if !is_known {
-        line.seconds("wall", ran.duration).seconds("cpu", ran.cpu);
+        line.seconds("wall", ran.duration);
+        // Servers do not report it.
+        if ran.executed_by.is_none() {
+            line.seconds("cpu", ran.cpu);
+        }
     }
     if let Some(server) = &ran.executed_by {
         line.text("executed_by", server);
@@ -111,12 +115,19 @@ fn fetched(line: &mut Line<'_>, ran: &RunResult) {
 }
 
 /// The messages of an action at a server that had no result for it: a remote cache, or the server that executed it.
-pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed) {
+pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed, lacked: Option<&Lacked>) {
     let mut object = line.object("missed");
     // Three digests are enough to look up the rest: at the server, or in the store of the build root.
     object.shown("action", missed.action).shown("command", missed.command).shown("inputs", missed.inputs);
     if missed.is_incomplete {
         object.bool("incomplete", true);
+    }
+    if let Some(Lacked { command, inputs, has_more }) = lacked {
+        let mut lacked = object.object("lacked");
+        lacked.bool("command", *command).texts("inputs", inputs.iter().map(String::as_str));
+        if *has_more {
+            lacked.bool("more", true);
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use taut_digest::ObjectInfo;
-use taut_exec::Missed;
+use taut_exec::{Lacked, Missed};
 use taut_repos::RepoConfig;
 use taut_store::Store;
 use taut_syntax::json::{Document, Kind as JsonKind, Node};
@@ -458,6 +458,7 @@ fn logged_of(line: Node<'_>) -> Logged {
         outs: outs.map(|(path, _)| path.into()).collect(),
         needs: ids_of(line, "needs"),
         missed: line.get("missed").and_then(missed_of),
+        lacked: line.get("missed").and_then(|missed| missed.get("lacked")).map(lacked_of),
         executed_by: text("executed_by"),
         cache: text("cache"),
         is_from_server: text("from").is_some_and(|from| &*from == "remote"),
@@ -474,6 +475,16 @@ fn missed_of(node: Node<'_>) -> Option<Missed> {
         inputs: object("inputs")?,
         is_incomplete: node.get("incomplete").is_some(),
     })
+}
+
+/// What a server did not have of an action before.
+fn lacked_of(node: Node<'_>) -> Lacked {
+    let inputs = node.get("inputs").and_then(|inputs| inputs.as_list()).into_iter().flatten();
+    Lacked {
+        command: node.get("command").and_then(|is| is.as_bool()).unwrap_or(false),
+        inputs: inputs.filter_map(|path| Some(path.as_str()?.to_string())).collect(),
+        has_more: node.get("more").is_some(),
+    }
 }
 
 /// Records the actions that needed what has no result.

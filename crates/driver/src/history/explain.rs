@@ -145,8 +145,7 @@ pub struct Records<'r> {
     pub store: &'r Store,
     /// A remote cache, if one is named: what is asked for actions like those that it had no result of.
     pub cache: Option<&'r SharedService>,
-    /// Servers of the standard protocol that execute, if some are named: what is asked for actions like those that they
-    /// had to execute.
+    /// Servers that execute, if some are named: what is asked for actions like those that they had to execute.
     pub servers: &'r [SharedService],
 }
 
@@ -374,11 +373,28 @@ impl<'r> Explainer<'r> {
                 let known = self.target(target)
                     || path
                         .is_some_and(|(typed, full)| self.path(typed, &below_roots(self.repositories, full)));
-                if !known {
-                    self.unknown(target, path.map(|(typed, _)| typed.as_str()));
+                match known {
+                    true => self.where_actions_are(target),
+                    false => self.unknown(target, path.map(|(typed, _)| typed.as_str())),
                 }
                 known
             }
+        }
+    }
+
+    /// Writes where what ran is explained, if a target was requested that only collects results of others.
+    fn where_actions_are(&mut self, target: &NamedTarget) {
+        let name = EntityName::Named(target.clone());
+        let is_requested = self.record.targets.iter().any(|requested| requested == target);
+        let has_actions = self.record.actions_of(&name.to_json()).next().is_some()
+            || self.defined.values().any(|defined| *defined.name == name);
+        let begun = self.record.actions.keys().filter(|id| matches!(self.rank(id), Rank::Failed | Rank::Ran));
+        let count = begun.count();
+        if is_requested && !has_actions && count > 0 {
+            let ran = many(count, "action");
+            self.say(format!(
+                "\nIt defines no action. {ran} of other targets ran: explain without a target shows them."
+            ));
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use taut_exec::Missed;
+use taut_exec::{Lacked, Missed};
 use taut_value::{Id, Map, Str};
 
 use super::Subject;
@@ -108,6 +108,8 @@ pub(crate) struct Logged {
     pub(crate) needs: Vec<Id>,
     /// How a server knows it that had no result: a remote cache, or the one that executed it.
     pub(crate) missed: Option<Missed>,
+    /// What that server did not have of it before, if it executed it.
+    pub(crate) lacked: Option<Lacked>,
     /// The server that executed it, or had its result, with its worker if it says that.
     pub(crate) executed_by: Option<Str>,
     /// The remote cache that had its result.

@@ -132,7 +132,8 @@ impl Transfers {
             return verified.map_err(|error| self.failed_in_store(error));
         }
         let missing = own.iter().filter(|(_, object)| missing.contains(&name(object)));
-        let missing = missing.map(|(part, object)| (part.height, *object)).collect();
+        let missing: Vec<_> = missing.map(|(part, object)| (part.height, *object)).collect();
+        self.lacked[server].add(missing.iter().map(|(_, object)| *object));
         let own = own.iter().map(|(part, object)| (part.height, *object)).collect();
         self.send_levels(delivery, wanted, Claim { claimed, own, missing }, moved).await
     }

@@ -6,12 +6,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use taut_digest::Digest;
-use taut_exec::{Difference, Missed, Nearest, differences, nearest_executed};
+use taut_digest::{Digest, HashFunction};
+use taut_exec::{CommandPart, Difference, Missed, Nearest, command_parts, differences, nearest_executed};
 use taut_value::{EntityName, Id, Str};
 
-use super::{Explainer, time_since};
-use crate::history::{EarlierRun, Logged, RecordedReason, Subject};
+use super::missed::bare;
+use super::{Explainer, MAX_SHOWN, many, time_since};
+use crate::history::{ActionEnd, EarlierRun, Logged, RecordedReason, Subject};
 use crate::targets::joined_first;
 
 /// How many earlier runs an action is compared with.
@@ -62,8 +63,9 @@ impl Explainer<'_> {
                 Err(why) => drop(unknown.get_or_insert(why.to_string())),
             }
         }
-        // What the server has executed for other machines, as their builds have reported.
-        if let Some(service) = self.from.servers.iter().find(|service| service.name == server) {
+        // What the server has executed for other machines, as their builds have reported in the standard protocol.
+        let service = self.from.servers.iter().find(|service| service.name == server);
+        if let Some(service) = service.filter(|_| self.from.store.hash_function() == HashFunction::Sha256) {
             let is_of_workspace = |run: &&EarlierRun| run.is_of_workspace && !is_unexplained;
             let own = earlier.iter().filter(is_of_workspace).filter_map(|run| run.logged.missed);
             let own: Vec<Digest> = own.map(|missed| missed.action.digest).collect();
@@ -78,7 +80,13 @@ impl Explainer<'_> {
             }
         }
         let Some((found, nearest)) = best else {
-            return self.nothing_to_compare(&had, server, &comparable, earlier.is_empty(), unknown);
+            // Without the server that has them, other runs can still be compared.
+            let may_compare = !comparable.is_empty() && self.from.store.object_servers().next().is_none();
+            self.nothing_to_compare(&had, server, &comparable, earlier.is_empty(), unknown);
+            if is_unexplained && !may_compare {
+                self.lacked(logged, missed, server);
+            }
+            return;
         };
         let of = match nearest {
             Some(run) => format!("the nearest one that is known here, that of {}", self.run_in_words(run)),
@@ -132,6 +140,48 @@ impl Explainer<'_> {
         self.say(text);
     }
 
+    /// Writes what a server did not have of an action before the build, in place of differences.
+    fn lacked(&mut self, logged: &Logged, missed: &Missed, server: &str) {
+        let Some(lacked) = &logged.lacked else { return };
+        let made = self.executed_inputs(logged);
+        if !lacked.command && lacked.inputs.is_empty() && made.is_empty() {
+            return self.say(
+                "  It had the command and all inputs before: the inputs were at other paths or not together, or the \
+                 time limit was another one.",
+            );
+        }
+        self.say("  New to that server:");
+        if lacked.command {
+            let service = self.from.servers.iter().find(|service| service.name == server);
+            let parts = service.and_then(|service| command_parts(self.from.store, &*service.cas, missed));
+            self.say(format!("    - the command{}", parts.map_or(String::new(), command_in_words)));
+        }
+        for path in &lacked.inputs {
+            self.say(format!("    - the input {}", bare(path)));
+        }
+        if lacked.has_more {
+            self.say("    - more inputs");
+        }
+        for action in made {
+            self.say(format!("    - perhaps what {action} made, which was executed in this build, too"));
+        }
+    }
+
+    /// The actions, in words, that made inputs of another one, and that a server executed in the same build.
+    fn executed_inputs(&self, logged: &Logged) -> Vec<String> {
+        let is_executed = |id: &&Id| {
+            let has_run = self.record.actions.get(id) == Some(&ActionEnd::Ran);
+            has_run && self.record.named.get(id).is_some_and(|of| of.missed.is_some())
+        };
+        let executed: Vec<&Id> = logged.needs.iter().filter(is_executed).collect();
+        let mut made: Vec<String> = executed.iter().take(MAX_SHOWN).map(|id| self.action_words(id)).collect();
+        made.sort_unstable();
+        if executed.len() > MAX_SHOWN {
+            made.push(many(executed.len() - MAX_SHOWN, "more action"));
+        }
+        made
+    }
+
     /// Earlier runs of what servers had no result of.
     fn earlier(&self) -> &HashMap<Vec<Str>, Vec<EarlierRun>> {
         self.earlier.get_or_init(|| {
@@ -149,6 +199,28 @@ impl Explainer<'_> {
         let of = if run.is_of_workspace { "" } else { " in another checkout" };
         format!("{} {targets}{of}, {}", run.command, time_since(run.when))
     }
+}
+
+/// What is new of a command, behind its name: a variable or property without which it is known, else all that it may
+/// be.
+fn command_in_words(parts: Vec<(CommandPart, bool)>) -> String {
+    let named = |part: &CommandPart| match part {
+        CommandPart::Variable(name) => format!("the variable {}", bare(name)),
+        CommandPart::Property(name) => format!("the property {}", bare(name)),
+    };
+    let known: Vec<String> =
+        parts.iter().filter(|(_, is_known)| *is_known).map(|(part, _)| named(part)).collect();
+    if !known.is_empty() {
+        return format!(": it had the same one without {}", known.join(" or "));
+    }
+    let mut all = vec!["its words".to_owned(), "outputs".to_owned()];
+    all.extend(parts.iter().take(MAX_SHOWN).map(|(part, _)| named(part)));
+    let last = if parts.len() > MAX_SHOWN {
+        "more variables and properties".to_owned()
+    } else {
+        all.pop().unwrap_or_default()
+    };
+    format!(": {} or {last}", all.join(", "))
 }
 
 /// A server, of what the log says of it.

@@ -142,7 +142,7 @@ fn in_words(difference: &Difference) -> Vec<String> {
 }
 
 /// A name as it is, if it is one that cannot be taken for anything else; else in quotes.
-fn bare(name: &str) -> String {
+pub(super) fn bare(name: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-+./@:,=".contains(c);
     if !name.is_empty() && name.chars().all(is_plain) { name.to_owned() } else { quoted(name).to_string() }
 }

@@ -1,4 +1,7 @@
-//! The cases that every implementation has to pass: memory, a build root, a service behind a network.
+//! The cases that every implementation of `Cas`, `ActionCache` and `Executor` has to pass: memory, a build root, a
+//! service behind a network.
+
+mod executor;
 
 use std::{
     io,
@@ -8,20 +11,48 @@ use std::{
     },
 };
 
-use taut_digest::Digest;
+use taut_digest::{Digest, HashFunction};
 use taut_proto::{ActionResult, OutputSymlink};
 
-use crate::{ActionCache, Buffer, Cas, Content, Error, Receiver, Source, wait};
+use taut_service::{ActionCache, Buffer, Cas, Content, Error, Receiver, Source, wait};
+
+pub use executor::check as check_executor;
 
 /// More than any service takes in one batch.
 // The limit of a gRPC message is 4 MiB by default.
 const LARGE_BYTES: usize = 4 << 20;
 
-/// Checks an implementation that holds nothing of these cases yet.
+/// Checks an implementation of contents and results that holds nothing of these cases yet.
 ///
 /// # Panics
 /// It does not pass.
 pub fn check<S: Cas + ActionCache>(service: &S) {
+    all(&Named { service, is_tagged: false });
+}
+
+/// The same of a server: in the native protocol, names there say what they are about ([`taut_digest::Hash::tagged`]).
+///
+/// # Panics
+/// It does not pass.
+pub fn check_server<S: Cas + ActionCache>(service: &S) {
+    all(&Named { service, is_tagged: service.hash_function() == HashFunction::GitSha1 });
+}
+
+/// A service, and how contents are named there.
+struct Named<'s, S> {
+    service: &'s S,
+    is_tagged: bool,
+}
+
+impl<S> std::ops::Deref for Named<'_, S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        self.service
+    }
+}
+
+fn all<S: Cas + ActionCache>(service: &Named<'_, S>) {
     contents_that_were_put_can_be_got(service);
     what_is_missing_is_listed_once_and_in_order(service);
     an_absent_content_is_no_failure_of_the_others(service);
@@ -32,19 +63,20 @@ pub fn check<S: Cas + ActionCache>(service: &S) {
     many_ask_at_once(service);
 }
 
-fn content(service: &impl Cas, bytes: impl Into<Vec<u8>>) -> Content {
+fn content(service: &Named<'_, impl Cas>, bytes: impl Into<Vec<u8>>) -> Content {
     let bytes = bytes.into();
-    let digest = Digest { hash: service.hash_function().blob(&bytes), size: bytes.len() as u64 };
-    Content { digest, source: Arc::new(bytes) }
+    let hash = service.hash_function().blob(&bytes);
+    let hash = if service.is_tagged { hash.tagged(false) } else { hash };
+    Content { digest: Digest { hash, size: bytes.len() as u64 }, source: Arc::new(bytes) }
 }
 
-fn put(service: &impl Cas, contents: Vec<Content>) {
+fn put(service: &Named<'_, impl Cas>, contents: Vec<Content>) {
     for answer in wait(service.put(contents)).expect("they can be put") {
         answer.expect("each can be put");
     }
 }
 
-fn get(service: &impl Cas, digest: Digest) -> Result<Vec<u8>, Error> {
+fn get(service: &Named<'_, impl Cas>, digest: Digest) -> Result<Vec<u8>, Error> {
     let buffer = Arc::new(Buffer::default());
     let receiver: Arc<dyn Receiver> = buffer.clone();
     let answers = wait(service.get(vec![(digest, receiver)]))?;
@@ -52,7 +84,7 @@ fn get(service: &impl Cas, digest: Digest) -> Result<Vec<u8>, Error> {
     Ok(buffer.take())
 }
 
-fn contents_that_were_put_can_be_got(service: &impl Cas) {
+fn contents_that_were_put_can_be_got(service: &Named<'_, impl Cas>) {
     // The empty content, too, which servers may treat as always present.
     let texts = ["", "a", "another one", "with \0 and \u{ff}"];
     put(service, texts.iter().map(|text| content(service, *text)).collect());
@@ -64,7 +96,7 @@ fn contents_that_were_put_can_be_got(service: &impl Cas) {
     assert_eq!(get(service, content(service, "a").digest), Ok(b"a".to_vec()));
 }
 
-fn what_is_missing_is_listed_once_and_in_order(service: &impl Cas) {
+fn what_is_missing_is_listed_once_and_in_order(service: &Named<'_, impl Cas>) {
     put(service, vec![content(service, "there")]);
     let digest = |text: &str| content(service, text).digest;
     let (there, no, none) = (digest("there"), digest("no"), digest("none"));
@@ -74,7 +106,7 @@ fn what_is_missing_is_listed_once_and_in_order(service: &impl Cas) {
     assert_eq!(wait(service.missing(vec![])), Ok(vec![]));
 }
 
-fn an_absent_content_is_no_failure_of_the_others(service: &impl Cas) {
+fn an_absent_content_is_no_failure_of_the_others(service: &Named<'_, impl Cas>) {
     put(service, vec![content(service, "present")]);
     let (present, absent) = (content(service, "present").digest, content(service, "absent").digest);
     let buffers = [Arc::new(Buffer::default()), Arc::new(Buffer::default())];
@@ -99,7 +131,7 @@ impl Source for TestContent {
     }
 }
 
-fn a_large_content_passes_in_pieces(service: &impl Cas) {
+fn a_large_content_passes_in_pieces(service: &Named<'_, impl Cas>) {
     let mut bytes = vec![0; LARGE_BYTES];
     let source = TestContent(AtomicU64::new(0));
     source.read_at(0, &mut bytes).expect("it is made");
@@ -110,7 +142,7 @@ fn a_large_content_passes_in_pieces(service: &impl Cas) {
     assert_eq!(wait(service.missing(vec![digest])), Ok(vec![]));
 }
 
-fn a_content_under_a_wrong_name_is_refused(service: &impl Cas) {
+fn a_content_under_a_wrong_name_is_refused(service: &Named<'_, impl Cas>) {
     let digest = content(service, "what it should be").digest;
     let wrong = Content { digest, source: Arc::new(b"what it is really".to_vec()) };
     let answers = wait(service.put(vec![wrong, content(service, "right")])).expect("the call is answered");
@@ -126,7 +158,7 @@ impl Source for Broken {
     }
 }
 
-fn a_source_that_fails_is_an_error_of_this_side(service: &impl Cas) {
+fn a_source_that_fails_is_an_error_of_this_side(service: &Named<'_, impl Cas>) {
     // One that is sent in a batch, and one that is sent as a stream.
     for size in [4, LARGE_BYTES as u64] {
         let digest = Digest { hash: service.hash_function().blob(b"gone"), size };
@@ -136,7 +168,7 @@ fn a_source_that_fails_is_an_error_of_this_side(service: &impl Cas) {
     }
 }
 
-fn the_last_result_of_an_action_is_found(service: &(impl Cas + ActionCache)) {
+fn the_last_result_of_an_action_is_found(service: &Named<'_, impl Cas + ActionCache>) {
     let action = content(service, "an action").digest;
     assert_eq!(wait(service.look_up(action)), Ok(None));
     for target in ["first", "second"] {
@@ -147,8 +179,7 @@ fn the_last_result_of_an_action_is_found(service: &(impl Cas + ActionCache)) {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "a test that gets no threads has to fail")]
-fn many_ask_at_once(service: &impl Cas) {
+fn many_ask_at_once(service: &Named<'_, impl Cas>) {
     std::thread::scope(|scope| {
         for thread in 0..8 {
             scope.spawn(move || {

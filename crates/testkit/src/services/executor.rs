@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use taut_digest::{Digest, HashFunction};
 use taut_proto::{self as proto, Action, Command, Message};
 
-use crate::{Buffer, Cas, Content, Error, Execute, Executed, Executor, NoProgress, Receiver, wait};
+use taut_service::{Buffer, Cas, Content, Error, Execute, Executed, Executor, NoProgress, Receiver, wait};
 
 /// Checks an implementation that executes POSIX commands and knows no action of these cases yet.
 ///
@@ -110,7 +110,6 @@ fn what_is_missing_is_no_result<S: Cas + Executor>(service: &S) {
     assert!(matches!(error, Error::InputsMissing(_) | Error::Final { .. }), "{error}");
 }
 
-#[allow(clippy::disallowed_methods, reason = "a test that gets no threads has to fail")]
 fn many_are_executed_at_once<S: Cas + Executor>(service: &S) {
     let results = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
