@@ -64,6 +64,8 @@ cargo xtask COMMAND
   stdrules [lua] [redis]
                        Lua and Redis, described with the rules in the box, beside what make builds
   soak                 the long versions of the tests: hundreds of kills, many random cases
+  soak servers [SEEDS [TEST]…]
+                       what goes wrong with servers, on a thousand seeds
   bench build [--json FILE] [--quick] [--size N] [--shape S] [--rounds N] [--jobs N]
                        cost of builds beside just and ninja, where they are installed
   bench analysis [--json FILE] [--quick] [--workload W] [--rounds N] [--write DIR]
@@ -124,7 +126,7 @@ fn run() -> Result<()> {
         "engines" => engines::run(rest),
         "fuzz" => fuzz::run(rest),
         "rulesets" => rulesets::run(rest),
-        "soak" => soak::run(),
+        "soak" => soak::run(rest),
         "stdrules" => stdrules::run(rest),
         "expressions" => diff::print_expressions(rest),
         "tidy" => tidy::run(),

@@ -87,12 +87,59 @@ fn sanitized() -> Result<()> {
     Ok(())
 }
 
+/// The tests of what goes wrong with servers, a thousand seeds each: builds of both protocols and with a cache, through
+/// the proxy with faults, with servers that answer badly or lose contents, and with a full disk here.
+const SERVERS_SEEDS: u64 = 1_000;
+
+/// Runs the tests of what goes wrong with servers; `args`: how many seeds, and which of the tests.
+///
+/// # Errors
+///
+/// If one fails.
+fn servers(args: &[String]) -> Result<()> {
+    let (seeds, only) = match args {
+        [seeds, only @ ..] => {
+            (seeds.parse().with_context(|| format!("not a number of seeds: {seeds}"))?, only)
+        }
+        [] => (SERVERS_SEEDS, args),
+    };
+    let first = std::env::var("TAUT_SEED").unwrap_or_else(|_| "0".to_owned());
+    println!("== what goes wrong with servers: {seeds} seeds from {first} on");
+    // Optimised, as most of what is not waiting is the work of taut. One test after the other: each runs many cases at
+    // once.
+    let status = cargo::cargo()
+        .args(["test", "--release", "--package", "taut", "--locked"])
+        .args([
+            "--test",
+            "remote_execution",
+            "--test",
+            "remote_cache",
+            "--",
+            "--test-threads",
+            "1",
+            "--nocapture",
+        ])
+        .args(only)
+        .args(only.is_empty().then_some("faults::"))
+        .env("TAUT_SEEDS", seeds.to_string())
+        .status()?;
+    if !status.success() {
+        bail!("tests fail");
+    }
+    Ok(())
+}
+
 /// Runs the long tests; `TAUT_SOAK` overrides the factor of the counts.
 ///
 /// # Errors
 ///
 /// If one fails.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    match args {
+        [] => {}
+        [word, rest @ ..] if word == "servers" => return servers(rest),
+        [other, ..] => bail!("unknown word {other}: only `servers [SEEDS [TEST…]]`"),
+    }
     let factor = std::env::var("TAUT_SOAK").unwrap_or_else(|_| SOAK_FACTOR.to_owned());
     // The engine first: it is below all others, and its tests are the most.
     engine()?;

@@ -41,6 +41,6 @@ pub use repositories::random_repositories;
 pub use rng::Rng;
 pub use rules::expressions_case;
 pub use shrink::shrink;
-pub use soak::times;
+pub use soak::{for_seeds, seeds, times};
 pub use tool::{StartedTool, Tool, ToolResult, processed, without_ages, without_colors};
 pub use workspace::{Installed, Workspace, files_below, listing};

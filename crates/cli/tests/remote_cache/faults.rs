@@ -2,42 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use taut_digest::HashFunction;
 use taut_remote::server::{Fault, Faults, Offer, Server};
-use taut_testkit::{Direction, LinkFault, Proxy, Rng, Workspace, times};
+use taut_testkit::{Direction, LinkFault, Proxy, Rng, Workspace, for_seeds, seeds};
 
-use super::{ACTIONS, install, sharing, taut, without_cache, workspace, writing};
+use super::{ACTIONS, install, sharing, taut, whole::is_whole, without_cache, workspace, writing};
 
 /// The words of a build that shares its results through a proxy, and waits for a second.
 fn through(proxy: &Proxy) -> Vec<String> {
     let words = ["--remote-cache", &proxy.address(), "--remote-cache-write", "--remote-cache-timeout", "1"];
     words.iter().chain(&["--max-attempts", "2"]).map(|word| (*word).to_owned()).collect()
-}
-
-/// Each stored file is what its name says, and nothing is left of what was not completed.
-#[track_caller]
-fn is_whole(workspace: &Workspace) {
-    let generation = workspace.build_root().join("protocol-dependent/generation-0");
-    let below = |path: &Path| {
-        let found = std::fs::read_dir(path).into_iter().flatten();
-        found.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
-    };
-    for shard in ["casf", "casx"].iter().flat_map(|kind| below(&generation.join("git-sha1").join(kind))) {
-        for file in below(&shard) {
-            let hash = HashFunction::GitSha1.blob(&std::fs::read(&file).unwrap()).to_hex();
-            let name = [&shard, &file].map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
-            assert_eq!(hash, name.concat());
-        }
-    }
-    let mut left = below(&generation.join("ephemeral"));
-    // Where actions ran; nothing is in it.
-    left.retain(|path| !path.ends_with("exec_root") || !below(path).is_empty());
-    assert!(left.is_empty(), "{left:?}");
 }
 
 /// A build, which is right, soon over, and has at most one line to say about its cache.
@@ -80,7 +57,7 @@ fn builds_are_right_whatever_goes_wrong() {
         Fault::Evicted,
         Fault::Mistaken,
     ];
-    for seed in 0..times(8) as u64 {
+    for_seeds(&seeds(8), |seed| {
         let faults = Faults { seed, percent: 30, kinds: kinds.clone() };
         let max_batch_bytes = if seed % 3 == 0 { 200 } else { 0 };
         let server =
@@ -89,7 +66,7 @@ fn builds_are_right_whatever_goes_wrong() {
         for _ in 0..2 {
             assert_eq!(sharing(&workspace(), &server).files, expected, "seed {seed}");
         }
-    }
+    });
 }
 
 /// The network fails, the server answers badly now and then, is restarted, and loses contents between and during
@@ -102,7 +79,7 @@ fn builds_are_right_whatever_happens_on_the_way() {
         other.file("source", "another text\n");
         install(&other, &[]).files
     };
-    for seed in 0..times(6) as u64 {
+    for_seeds(&seeds(6), |seed| {
         let rng = &mut Rng::new(seed);
         let kinds = [Fault::Unavailable, Fault::Exhausted, Fault::Slow, Fault::Truncated, Fault::Mistaken];
         let percent = *rng.pick(&[0, 0, 10, 30]);
@@ -154,7 +131,7 @@ fn builds_are_right_whatever_happens_on_the_way() {
                 proxy.cut_all();
             }
         }
-    }
+    });
 }
 
 #[test]
@@ -180,23 +157,23 @@ fn a_disk_that_is_full_here_leaves_nothing_wrong() {
     let server = Server::start(Offer::default()).unwrap();
     sharing(&workspace(), &server);
     let expected = without_cache();
-    let mut failed = 0;
-    for case in 0..times(12) as u64 {
+    let failed = AtomicU64::new(0);
+    for_seeds(&seeds(12), |seed| {
         let workspace = workspace();
-        let nth = 20 + Rng::new(case).below(400);
+        let nth = 20 + Rng::new(seed).below(400);
         let full = taut().with_env("TAUT_TEST_FAULT", format!("{nth}:28"));
         let [a, b, c] = writing(&server);
         let call = workspace.run(&full, ["build", &a, &b, &c, "all"]);
         assert!(call.code < 100, "{}", call.stderr);
         if call.code != 0 {
-            failed += 1;
+            failed.fetch_add(1, Relaxed);
             assert!(call.stderr.contains("No space left on device"), "{}", call.stderr);
             assert!(!call.stderr.contains("os error"), "{}", call.stderr);
         }
         assert_eq!(sharing(&workspace, &server).files, expected, "{nth}");
         is_whole(&workspace);
-    }
-    assert!(failed > 0);
+    });
+    assert!(failed.into_inner() > 0);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod golden;
 mod misses;
 mod page;
 mod settings;
+mod whole;
 
 use std::collections::BTreeMap;
 

@@ -9,9 +9,9 @@ use std::{
 
 use taut_digest::HashFunction;
 use taut_remote::server::{ExecutionEnding, Fault, Faults, Offer, Server};
-use taut_testkit::{Installed, Proxy, Rng, Workspace, times};
+use taut_testkit::{Installed, Proxy, Rng, Workspace, for_seeds, seeds, times};
 
-use super::{BOTH, here, taut, workspace};
+use super::{BOTH, here, taut, whole::is_whole, workspace};
 
 /// No build of these few actions takes longer, whatever is waited for: three times the silence of an execution with the
 /// sign of life that is asked for then, several times in a row.
@@ -23,7 +23,7 @@ fn words(address: &str, naming: HashFunction) -> Vec<String> {
     words
 }
 
-/// Installs everything; whether that succeeded, and then it is what was expected.
+/// Installs everything; whether that succeeded, and then it is what was expected. Either way the build root is whole.
 #[track_caller]
 fn is_right(
     workspace: &Workspace,
@@ -48,6 +48,7 @@ fn is_right(
         // What a test that expects success shows.
         println!("{case}: {}", ran.stderr);
     }
+    is_whole(workspace);
     ran.code == 0
 }
 
@@ -58,25 +59,6 @@ fn evict(server: &Server, rng: &mut Rng, percent: u32) {
             server.memory().remove(&gone);
         }
     }
-}
-
-/// Runs cases by seed, several at a time, since most of them wait for something. `TAUT_SEED`: the first one.
-fn for_seeds(count: usize, case: impl Fn(u64) + Sync) {
-    let first: u64 = std::env::var("TAUT_SEED").ok().and_then(|first| first.parse().ok()).unwrap_or(0);
-    let next = AtomicU64::new(first);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Relaxed);
-                    if seed >= first + count as u64 {
-                        return;
-                    }
-                    case(seed);
-                }
-            });
-        }
-    });
 }
 
 #[test]
@@ -94,8 +76,8 @@ fn whatever_a_server_answers_results_are_right_or_there_are_none() {
         Fault::Longer,
         Fault::Shuffled,
     ];
-    let (count, complete) = (times(8), AtomicU64::new(0));
-    for_seeds(count, |seed| {
+    let (seeds, complete) = (seeds(8), AtomicU64::new(0));
+    for_seeds(&seeds, |seed| {
         for naming in BOTH {
             let faults = Faults { seed, percent: 8, kinds: kinds.to_vec() };
             let max_batch_bytes = if seed % 3 == 0 { 4_000 } else { 0 };
@@ -107,7 +89,7 @@ fn whatever_a_server_answers_results_are_right_or_there_are_none() {
             }
         }
     });
-    assert!(complete.into_inner() > count as u64 / 2);
+    assert!(complete.into_inner() > (seeds.end - seeds.start) / 2);
 }
 
 /// The network fails, answers are wrong now and then, executions end badly, the server loses contents between and
@@ -120,8 +102,8 @@ fn with_faults_of_the_link_results_are_right_or_the_build_fails() {
         other.file("source", "another text\n");
         here(&other)
     };
-    let (count, complete) = (times(4), AtomicU64::new(0));
-    for_seeds(count, |seed| {
+    let (seeds, complete) = (seeds(4), AtomicU64::new(0));
+    for_seeds(&seeds, |seed| {
         for naming in BOTH {
             let rng = &mut Rng::new(seed);
             let kinds = [Fault::Unavailable, Fault::Exhausted, Fault::Slow, Fault::Truncated, Fault::Cut];
@@ -181,8 +163,8 @@ fn with_faults_of_the_link_results_are_right_or_the_build_fails() {
         }
     });
     // Most of them come to an end all the same.
-    let complete = complete.into_inner();
-    assert!(complete > 3 * count as u64, "{complete} of {}", 6 * count);
+    let (complete, count) = (complete.into_inner(), seeds.end - seeds.start);
+    assert!(complete > 3 * count, "{complete} of {}", 6 * count);
 }
 
 const ENDINGS: [ExecutionEnding; 11] = [
@@ -204,7 +186,7 @@ const ENDINGS: [ExecutionEnding; 11] = [
 #[test]
 fn contents_that_a_server_deletes_at_random_are_made_again() {
     let expected = here(&workspace());
-    for_seeds(times(6), |seed| {
+    for_seeds(&seeds(6), |seed| {
         for naming in BOTH {
             let rng = &mut Rng::new(seed);
             let server = Server::start(Offer::executing(naming, vec![])).unwrap();
@@ -253,7 +235,7 @@ fn any_content_that_a_server_loses_is_made_again() {
         (HashFunction::Sha256, "all", times(4)),
     ];
     for (naming, built, count) in cases {
-        for_seeds(count, |number| {
+        for_seeds(&(0..count as u64), |number| {
             let (server, workspace) = (Server::start(Offer::executing(naming, vec![])).unwrap(), workspace());
             let words = words(&server.address(), naming);
             let call = ["build"].into_iter().chain(words.iter().map(String::as_str)).chain([built]);
@@ -273,7 +255,7 @@ fn any_content_that_a_server_loses_is_made_again() {
 fn a_disk_that_is_full_here_leaves_nothing_wrong() {
     let expected = here(&workspace());
     let failed = AtomicU64::new(0);
-    for_seeds(times(10), |seed| {
+    for_seeds(&seeds(10), |seed| {
         let naming = BOTH[seed as usize % 2];
         let server = Server::start(Offer::executing(naming, vec![])).unwrap();
         let (words, workspace) = (words(&server.address(), naming), workspace());

@@ -11,6 +11,8 @@ mod misses;
 mod reads;
 mod set_ups;
 mod settings;
+#[path = "../remote_cache/whole.rs"]
+mod whole;
 
 use std::collections::BTreeMap;
 
