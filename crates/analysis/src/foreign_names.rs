@@ -45,19 +45,30 @@ const FIELDS: [(&str, &[&str]); 13] = [
     ("cmds", &["command", "commands"]),
     ("outs", &["outputs"]),
     ("defines", &["definitions", "macros", "local_defines", "preprocessor_flags"]),
-    ("include dirs", &["includes", "include_directories", "include_path"]),
+    ("include dirs", &["includes", "include", "incdirs", "include_directories", "include_path"]),
     ("cflags", &["copts", "c_args", "compiler_flags", "compile_options", "compile_flags"]),
     ("cxxflags", &["cxxopts", "cpp_args", "cppflags"]),
     ("ldflags", &["linkopts", "link_args", "linker_flags", "link_options"]),
     ("data", &["resources", "runtime_deps"]),
 ];
 
-/// The field that is probably meant by a name of another build system, of those that a rule has.
-pub(crate) fn field<'k>(name: &str, mut known: impl Iterator<Item = &'k str>) -> Option<&'static str> {
-    let name = name.to_lowercase().replace(['-', ' '], "_");
-    let (field, _) = FIELDS.iter().find(|(_, names)| names.contains(&name.as_str()))?;
+/// The field that is probably meant, of those that a rule has: one that is written a little differently, or as another
+/// build system or another rule has it.
+pub(crate) fn field<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone) -> Option<&'k str> {
+    let words = name.to_lowercase().replace(['-', '_'], " ");
     // A field that the rule does not have would not help, however well the names fit.
-    known.any(|known| known == *field).then_some(*field)
+    let of_rule = |wanted: &str| known.clone().find(|known| *known == wanted);
+    let foreign = || {
+        let (field, _) =
+            FIELDS.iter().find(|(_, names)| names.contains(&words.replace(' ', "_").as_str()))?;
+        of_rule(field)
+    };
+    // Before similar words: a program has `deps` for what a library has `private deps` for, not `private hdrs`.
+    of_rule(&words)
+        .or_else(|| of_rule(words.strip_prefix("private ")?))
+        .or_else(|| of_rule(&format!("private {words}")))
+        .or_else(|| did_you_mean(name, known.clone()))
+        .or_else(foreign)
 }
 
 /// Whether a key of a definition without "type" is probably meant as it.
@@ -179,12 +190,16 @@ mod tests {
         for (name, expected) in [
             ("headers", Some("hdrs")),
             ("Private-Headers", Some("private hdrs")),
+            ("private_hdrs", Some("private hdrs")),
+            ("private deps", Some("deps")),
+            ("cflag", Some("cflags")),
             ("copts", Some("cflags")),
             ("linkopts", None),
             ("frobnicate", None),
         ] {
             assert_eq!(field(name, known.into_iter()), expected, "{name}");
         }
+        assert_eq!(field("hdrs", ["private hdrs"].into_iter()), Some("private hdrs"));
     }
 
     #[test]

@@ -97,9 +97,14 @@ pub(crate) fn all_of_one<T>(results: impl IntoIterator<Item = Result<T, Fail>>) 
     }))
 }
 
-/// The failure, with the warnings of the same target as notes: one of them may be the cause.
-pub(crate) fn beside(failure: Fail, warnings: &[Diagnostic]) -> Fail {
-    settle(failure, |diagnostic| warnings.iter().map(as_note).fold(diagnostic, Diagnostic::note))
+/// The failure, with the warnings of the same target or rule as notes: one of them may be the cause.
+pub(crate) fn beside<'w>(failure: Fail, warnings: impl IntoIterator<Item = &'w Diagnostic> + Clone) -> Fail {
+    settle(failure, |diagnostic| {
+        // The error itself may be about the same place.
+        let at = diagnostic.location.clone();
+        let others = warnings.clone().into_iter().filter(|warning| at.is_none() || warning.location != at);
+        others.map(as_note).fold(diagnostic, Diagnostic::note)
+    })
 }
 
 /// A warning as a note of an error that it may explain.

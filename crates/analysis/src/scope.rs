@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports, NoName, Offer};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Note, did_you_mean, named, quoted, with_and};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Note, named, quoted, with_and};
 use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value, path::unusable};
 
 use crate::{
@@ -93,8 +93,7 @@ impl<'s> Scope<'s> {
         let fields = with_and(&unknown.iter().map(|field| quoted(field).to_string()).collect::<Vec<_>>());
         let what = if unknown.len() == 1 { "the unknown field" } else { "the unknown fields" };
         let message = format!("target {} has {what} {fields}", self.target.name.to_json());
-        let meant =
-            |field| did_you_mean(field, known.clone()).or_else(|| foreign_names::field(field, known.clone()));
+        let meant = |field| foreign_names::field(field, known.clone());
         let key = |field: &str| self.written.entry.key_location(self.written.entry.path().key(field));
         let (kind, name) = (&self.written.kind, self.target.name.to_json());
         let reference = format!("{} {name} has unexpected parameters {list}", kind.of_target());

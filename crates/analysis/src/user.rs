@@ -9,7 +9,8 @@ use rustc_hash::FxHashMap;
 use taut_engine::{Cx, Fail};
 use taut_expr::{ErrorKind, Expr, Host, Offer};
 use taut_syntax::{
-    Diagnostic, Diagnostics, Frame, JsonPath, NEXT_MESSAGE, Note, did_you_mean, enumeration, quoted,
+    Diagnostic, Diagnostics, Frame, JsonPath, Location, LocationPart, NEXT_MESSAGE, Note, did_you_mean,
+    enumeration, quoted,
 };
 use taut_value::{
     AbstractNode, AnonymousTarget, EntityName, List, Map, NamedTarget, Node, ReferenceType, Str, Value,
@@ -656,7 +657,13 @@ impl<'e> Evaluation<'e> {
             defined: DefinitionNames::default(),
         };
         let step = "While evaluating defining expression of rule:";
-        let value = self.evaluate(&self.rule.expression, &mut host, step, || None)?;
+        // Those about keys: the values of variables are beside the error already.
+        let is_of_key = |warning: &&Diagnostic| {
+            matches!(&warning.location, Some(Location { place: LocationPart::Key(_), .. }))
+        };
+        let of_rule = || self.rule.warnings.iter().filter(is_of_key);
+        let value = self.evaluate(&self.rule.expression, &mut host, step, || None);
+        let value = value.map_err(|failure| beside(failure, of_rule()))?;
         let RuleHost { defined, .. } = host;
         let Value::Result(result) = value else {
             let message = format!(
@@ -669,7 +676,7 @@ impl<'e> Evaluation<'e> {
             let diagnostic = diagnostic.at(self.rule.entry.location(Some("expression")));
             let help = "wrap it: {\"type\": \"RESULT\", \"artifacts\": …}";
             let diagnostic = if value.as_map().is_some() { diagnostic.help(help) } else { diagnostic };
-            return Err(fail(self.attributed(diagnostic)));
+            return Err(beside(fail(self.attributed(diagnostic)), of_rule()));
         };
         // All that the expression may read: which of them it did read is not recorded.
         let rule_vars: StrSet = self.rule.config_vars.iter().cloned().collect();

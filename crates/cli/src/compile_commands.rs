@@ -21,6 +21,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options,
+    output_files::OutputFiles,
     profile::Profile,
     reporting::reported,
     request,
@@ -87,6 +88,14 @@ struct Running<'c> {
     views: PathBuf,
 }
 
+impl Running<'_> {
+    /// Where the file is to be.
+    fn place(&self, request: &Request) -> PathBuf {
+        // The root of the workspace is where editors and clang tools look for it.
+        self.o.output.clone().unwrap_or_else(|| workspace(request).join(FILE))
+    }
+}
+
 impl ClosureClient for Running<'_> {
     type Stop = Exit;
 
@@ -119,10 +128,15 @@ impl ClosureClient for Running<'_> {
 impl CommandsClient for Running<'_> {
     type Done = Exit;
 
-    fn found(&mut self, request: &Request, all: &Closure) -> CompileCommands {
+    fn found(&mut self, request: &Request, all: &Closure) -> Result<CompileCommands, Exit> {
+        let log = self.open.call.log;
+        // A place that is given was checked before the request was known.
+        if self.o.output.is_none() {
+            OutputFiles::default().check_one(&self.place(request), log)?;
+        }
         let warnings = all.warnings(&request.repositories.roots);
-        diagnostics::report(&warnings, Level::Warn, self.open.call.log);
-        CompileCommands::of(all, &request.repositories, &self.views)
+        diagnostics::report(&warnings, Level::Warn, log);
+        Ok(CompileCommands::of(all, &request.repositories, &self.views))
     }
 
     fn deliver(
@@ -136,8 +150,7 @@ impl CommandsClient for Running<'_> {
         let database = Database { commands, request, store: &self.open.store, views: &self.views, log };
         // Before the file, so that a command never names a directory that is not complete.
         database.fill_views(built)?;
-        // The root of the workspace is where editors and clang tools look for the file.
-        let place = self.o.output.clone().unwrap_or_else(|| workspace(request).join(FILE));
+        let place = self.place(request);
         text_file::write_or_print(&place, &database.text(), log)?;
         if place.as_os_str() != "-" {
             log.say(Level::Info, database.summary(&place));

@@ -42,6 +42,11 @@ impl Candidate {
     }
 }
 
+/// Whether a word names a target of the workspace that the working directory is in.
+pub(crate) fn is_target(word: &str) -> bool {
+    std::env::current_dir().is_ok_and(|cwd| targets::is_target(word, &cwd))
+}
+
 /// Prints the script for a shell.
 pub(crate) fn print_script(shell: &str) -> Exit {
     let script = match shell {

@@ -129,6 +129,10 @@ fn call_with(name: Name, words: &[OsString], parsed: Result<CommandLine, NoComma
             eprint_error(&text);
             Exit::Syntax
         }
+        Err(NoCommand::UnknownCommand { word, error, of_target }) => {
+            eprint_error(if completion::is_target(&word) { &of_target } else { &error });
+            Exit::Syntax
+        }
     }
 }
 

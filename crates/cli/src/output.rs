@@ -54,6 +54,24 @@ impl Stream {
         (size > 0).then_some(Stream { file, size, digest })
     }
 
+    /// The same for people: `None` also if nothing but blank lines would be shown.
+    pub(crate) fn open_unless_blank(store: &Store, digest: &Option<Digest>) -> Option<Stream> {
+        let mut stream = Stream::open(store, digest)?;
+        // Blank lines by the thousand say something, too.
+        if stream.size <= MAX_LOOKED_AT as u64 && stream.first_bytes().iter().all(u8::is_ascii_whitespace) {
+            return None;
+        }
+        Some(stream)
+    }
+
+    /// What is looked at of its beginning. What cannot be read is found where it is shown.
+    fn first_bytes(&mut self) -> Vec<u8> {
+        let mut beginning = Vec::new();
+        let _ = Read::by_ref(&mut self.file).take(MAX_LOOKED_AT as u64).read_to_end(&mut beginning);
+        let _ = self.file.seek(SeekFrom::Start(0));
+        beginning
+    }
+
     /// At most so many bytes of its beginning.
     pub(crate) fn beginning(mut self, bytes: usize) -> String {
         let mut text = Vec::new();
@@ -71,7 +89,7 @@ impl Stream {
     /// The same as people read it. `to_see_all`: whether to leave out what is long or no text, and the words of the
     /// command, up to the object's name, that shows all of it.
     pub(crate) fn show_lines(mut self, to_see_all: Option<&str>, give: &mut dyn FnMut(&str)) {
-        let lines = Lines { held: String::new(), is_cut: to_see_all.is_some() };
+        let lines = Lines { held: String::new(), blank: 0, is_cut: to_see_all.is_some() };
         let mut text = Indented { give, is_pending: false, is_begun: false, lines: Some(lines) };
         if let Some(command) = to_see_all
             && !self.is_text()
@@ -112,10 +130,7 @@ impl Stream {
     /// Whether it seems to be text: few of its first characters are control characters that texts do not have.
     fn is_text(&mut self) -> bool {
         const MIN_BYTES_PER_CONTROL: usize = 20;
-        let mut beginning = Vec::new();
-        // What cannot be read is found where it is shown.
-        let _ = Read::by_ref(&mut self.file).take(MAX_LOOKED_AT as u64).read_to_end(&mut beginning);
-        let _ = self.file.seek(SeekFrom::Start(0));
+        let beginning = self.first_bytes();
         // From the bell to the carriage return, and the escape: what terminals know.
         let is_control = |byte: &&u8| matches!(byte, 0..=6 | 14..=26 | 28..=31);
         beginning.iter().filter(is_control).count() * MIN_BYTES_PER_CONTROL <= beginning.len()
@@ -229,6 +244,8 @@ struct Indented<'g> {
 struct Lines {
     /// The beginning of a line whose end has not come yet.
     held: String,
+    /// How many blank lines came last: they count only between others.
+    blank: usize,
     is_cut: bool,
 }
 
@@ -252,6 +269,14 @@ impl Lines {
     }
 }
 
+/// Another line follows the blank ones; these are left out if they are the first.
+fn end_blank(blank: &mut usize, is_begun: bool, complete: &mut String) {
+    let blank = std::mem::take(blank);
+    if is_begun || !complete.is_empty() {
+        complete.extend(std::iter::repeat_n('\n', blank));
+    }
+}
+
 impl Indented<'_> {
     fn add(&mut self, text: &str) {
         let Some(lines) = &mut self.lines else { return self.give(text) };
@@ -259,14 +284,21 @@ impl Indented<'_> {
         let mut complete = String::new();
         let mut rest = lines.held.as_str();
         while let Some((line, next)) = rest.split_once('\n') {
-            complete.push_str(&lines.shown(line));
-            complete.push('\n');
+            let line = lines.shown(line);
+            if line.trim().is_empty() {
+                lines.blank += 1;
+            } else {
+                end_blank(&mut lines.blank, self.is_begun, &mut complete);
+                complete.push_str(&line);
+                complete.push('\n');
+            }
             rest = next;
         }
         let rest = rest.to_owned();
         lines.held = rest;
         // The output may have no line feed at all, and be larger than memory.
         if lines.held.len() > MAX_HELD_BYTES {
+            end_blank(&mut lines.blank, self.is_begun, &mut complete);
             complete.push_str(&std::mem::take(&mut lines.held));
         }
         self.give(&complete);
@@ -276,14 +308,19 @@ impl Indented<'_> {
     fn is_at_line(&self) -> bool {
         match &self.lines {
             Some(lines) if !lines.held.is_empty() => false,
+            Some(lines) if lines.blank > 0 => true,
             _ => self.is_pending,
         }
     }
 
     /// Gives out what is left of the last line.
     fn end(&mut self) {
-        if let Some(lines) = self.lines.take() {
-            self.give(&lines.shown(&lines.held));
+        if let Some(mut lines) = self.lines.take() {
+            let (mut text, last) = (String::new(), lines.shown(&lines.held));
+            if !last.trim().is_empty() {
+                end_blank(&mut lines.blank, self.is_begun, &mut text);
+                self.give(&(text + &last));
+            }
         }
     }
 
@@ -326,13 +363,26 @@ mod tests {
     fn lines_are_indented_and_the_last_line_feed_dropped() {
         for (content, expected) in [
             (b"a\n\nb\n".as_slice(), "  a\n  \n  b"),
-            (b"\n\n", "  \n  "),
             ("ä\u{ff}".as_bytes(), "  ä\u{ff}"),
             (b"\xe4x\xc3", "  \u{fffd}x\u{fffd}"),
         ] {
             assert_eq!(whole(content), expected);
             assert_eq!(with_stream(content, |stream, give| stream.show_lines(None, give)), expected);
         }
+    }
+
+    #[test]
+    fn blank_lines_at_the_ends_are_not_shown_to_people() {
+        assert_eq!(whole(b"\n\n"), "  \n  ");
+        assert_eq!(shortened("\n \n  a\n\n\nb\n\t\n\n"), "    a\n  \n  \n  b");
+        assert_eq!(shortened("\n\nlast \n  "), "  last ");
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), HashFunction::GitSha1).unwrap();
+        let is_shown = |text: &str| {
+            let digest = store.put_blob(text.as_bytes(), false).unwrap();
+            Stream::open_unless_blank(&store, &Some(digest)).is_some()
+        };
+        assert_eq!(["", "\n", " \r\n\t\n", "\nx\n"].map(is_shown), [false, false, false, true]);
     }
 
     #[test]
@@ -380,7 +430,7 @@ mod tests {
 
     #[test]
     fn of_what_is_written_over_the_last_is_shown() {
-        assert_eq!(shortened("1%\r20%\r100%\r\ndone\r\n\r\n"), "  100%\n  done\n  ");
+        assert_eq!(shortened("1%\r20%\r100%\r\ndone\r\n\r\n"), "  100%\n  done");
         assert_eq!(shortened("1%\r2%"), "  2%");
         assert_eq!(whole(b"1%\r2%"), "  1%\r2%");
         let pieces = "1%\r".repeat(100_000) + "end\nnext";

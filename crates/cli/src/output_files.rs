@@ -1,8 +1,10 @@
-//! The files that a call writes when it is over: whether they can be written is known before anything is built.
+//! The files and directories that a call writes when it is over: whether they can be written is known before anything
+//! is built.
 
 use std::path::{Path, PathBuf};
 
-use taut_sys::{Named, normal};
+use taut_driver::normal_path;
+use taut_sys::{Dir, Named, normal};
 
 use crate::{
     environment::build_root,
@@ -17,6 +19,8 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct OutputFiles {
     files: Vec<PathBuf>,
+    /// The directories that results are installed into.
+    directories: Vec<PathBuf>,
     /// The directories that the call makes if they do not exist: files may be below them.
     made: Vec<PathBuf>,
 }
@@ -36,23 +40,24 @@ impl OutputFiles {
             }
             Command::Build(o) => all.add_build(name, o),
             Command::Install(o) => {
-                all.made.push(o.output_dir.clone());
+                all.directories.push(o.output_dir.clone());
                 all.add_build(name, &o.build);
             }
             Command::Rebuild(o) => all.add(&o.dump_flaky).add_build(name, &o.build),
             Command::Test(o) => all.add(&o.junit).add_build(name, &o.build),
             Command::CompileCommands(o) => all.add(&o.output).add_build(name, &o.build),
             Command::Watch(o) => {
-                all.made.extend(o.output_dir.clone());
+                all.directories.extend(o.output_dir.clone());
                 all.add(&o.compile_commands).add_build(name, &o.build);
             }
             Command::Traverse(o) => {
-                all.made.push(o.output_directory.clone());
+                all.directories.push(o.output_directory.clone());
                 all.files.extend_from_slice(&o.results.dump_artifacts);
                 all.made_by(name, &o.stores);
             }
             _ => {}
         }
+        all.made.extend_from_slice(&all.directories);
         all
     }
 
@@ -77,11 +82,20 @@ impl OutputFiles {
         self.made.extend(build_root(name, stores));
     }
 
-    /// Reports the first file that cannot be written, if there is one.
+    /// Reports the first file or directory that cannot be written, if there is one.
     ///
     /// # Errors
     /// The exit code; the error has been reported.
     pub(crate) fn check(&self, log: &Log) -> Result<(), Exit> {
+        self.directories.iter().try_for_each(|directory| {
+            // As it is made at the end.
+            let path = directory.to_str().map_or_else(|| directory.clone(), |path| normal_path(path).into());
+            let absolute = std::path::absolute(&path).unwrap_or(path);
+            Dir::check_makeable(&absolute).map_err(|error| {
+                voice::of(log).no_directory(&absolute, &error, log);
+                Exit::BuildFailure
+            })
+        })?;
         self.files.iter().try_for_each(|file| self.check_one(file, log))
     }
 

@@ -112,6 +112,10 @@ impl ProgressState {
             longest = longest.max(time);
         };
         for open in self.open.values() {
+            // How long a server lets it wait is in no record: it may be for what others have asked for.
+            if open.step == Some(Step::Queued) {
+                continue;
+            }
             let origin = open.origin.as_ref().map(Origin::numbered);
             let ran = open.runs_since.map_or(Duration::ZERO, |since| at.saturating_duration_since(since));
             add(timings.of(&open.id, origin.as_deref()).map(|time| time.saturating_sub(ran)));
@@ -458,6 +462,25 @@ mod tests {
         // The result that the cache had was of no use, so the action runs here.
         start(&progress, "c");
         assert_eq!(line(), "[0/6] 3 running (2 remotely), 0:00");
+    }
+
+    #[test]
+    fn how_long_a_server_lets_an_action_wait_is_not_estimated() {
+        let (progress, now) = (Progress::default(), Instant::now());
+        of_target(&progress, 1);
+        let (action_id, description) = (id("a"), action("out"));
+        let mut timings = Timings::default();
+        let ran = format!(r#"{{"event":"action","action":"{}","end":"ran","wall":5.0}}"#, action_id.to_hex());
+        timings.add(ran.as_bytes());
+        let step = |step| {
+            let action = Action { id: &action_id, description: &description };
+            progress.event(&Event::ActionRemote { action, at: &"server:1".into(), step });
+            progress.state().estimate(&timings, now).left
+        };
+        begin(&progress, "a", "out");
+        assert_eq!(step(Step::Uploading), Some(Duration::from_secs(5)));
+        assert_eq!(step(Step::Queued), None);
+        assert_eq!(step(Step::Running), Some(Duration::from_secs(5)));
     }
 
     #[test]

@@ -351,7 +351,7 @@ impl RootTargets for RootBuilds {
             Some(BuiltTarget { ran, duration, .. }) => {
                 let new = NewRoot {
                     what: root.what.clone(),
-                    from: taut_driver::shown_root(&root.root),
+                    from: taut_driver::logged_root(&root.root),
                     tree: outcome.tree,
                     ran: *ran,
                     duration: *duration,

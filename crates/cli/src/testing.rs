@@ -173,9 +173,10 @@ impl TestClient for Running<'_> {
         let actions: Vec<(Id, Origin)> = shards.map(|(id, test)| (id, origin(test))).collect();
         *self.messages.actions.lock().unwrap_or_else(PoisonError::into_inner) =
             actions.iter().map(|(id, _)| *id).collect();
-        self.open.messages.will_run_later(actions);
         self.lines.begin(total, found.iter().map(|(name, test)| (test.target.clone(), name.clone())));
         self.display = Some(Display::start(&self.open.progress, log, None));
+        let lines = self.lines.clone();
+        self.open.messages.will_run_tests(actions, Box::new(move || lines.so_far()));
         let lines = self.lines.clone();
         let tests = found.into_iter().map(|(_, test)| test).collect();
         Ok(TestPlan::new(tests, test_options(self.o), move |report: &TestReport| lines.ended(report)))

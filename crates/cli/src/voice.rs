@@ -236,8 +236,9 @@ pub(crate) trait BuildMessages: Sink {
     /// are requested instead.
     fn building(&self, name: &str, input_of: Option<&str>);
 
-    /// The targets of actions that run when execution of the request has ended, as those of tests do.
-    fn will_run_later(&self, _actions: Vec<(Id, Origin)>) {}
+    /// The targets of the actions of tests, which run when execution of the request has ended, and how the tests have
+    /// ended so far.
+    fn will_run_tests(&self, _actions: Vec<(Id, Origin)>, _so_far: SoFar) {}
 
     /// The build is tried again from its beginning.
     fn on_retry(&self, why: Retry, server: Option<&str>);
@@ -263,6 +264,9 @@ pub(crate) trait BuildMessages: Sink {
     /// A signal ended the build.
     fn interrupted(&self);
 }
+
+/// How tests have ended until now, as a message has it; `None` before the first.
+pub(crate) type SoFar = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// What analysis found.
 pub(crate) struct AnalysisOutcome<'f> {

@@ -644,7 +644,7 @@ fn the_event_log_has_the_roots_that_were_computed() {
     project.build("main", "out").exits(0);
     let explained = project.run(&taut(), &["explain", "-C", "repos.json"]).exits(0);
     let expected =
-        "the workspace_root of repository \"main\" was computed from @base//: {\"C\":\"one\"}: 1 action run";
+        "the workspace_root of repository \"main\" was computed from @base//: -D C=one: 1 action run";
     assert!(explained.stdout.contains(expected), "{}", explained.stdout);
     let logs = || -> Vec<String> {
         let below =
@@ -654,6 +654,9 @@ fn the_event_log_has_the_roots_that_were_computed() {
         files.map(|file| fs::read_to_string(file).unwrap()).collect()
     };
     let has_root = |log: &String| log.contains(r#"{"event":"root","#);
+    // Programs read the configuration as JSON.
+    let is_json = |log: &String| log.contains(r#""from":"@base//: {\"C\":\"one\"}""#);
+    assert!(logs().iter().any(is_json), "{:?}", logs());
     assert_eq!(logs().iter().filter(|log| has_root(log)).count(), 1);
     project.build("main", "out").exits(0);
     assert_eq!(logs().len(), 2);

@@ -17,7 +17,10 @@ pub trait CommandsClient: ClosureClient {
     type Done;
 
     /// The targets are known: finds the commands.
-    fn found(&mut self, request: &Request, all: &Closure) -> CompileCommands;
+    ///
+    /// # Errors
+    /// Nothing is to be built for them.
+    fn found(&mut self, request: &Request, all: &Closure) -> Result<CompileCommands, Self::Stop>;
 
     /// What the commands need is built, by its paths, except what failed. `is_sound`: nothing but actions failed.
     ///
@@ -43,7 +46,7 @@ impl ClosurePass<'_> {
         let session = self.session;
         let BuiltChoice { what: commands, wanted, exports, built, part } =
             self.build(client, request, |client, closure| {
-                let commands = client.found(request, closure);
+                let commands = client.found(request, closure)?;
                 let wanted = commands.wanted();
                 Ok(Chosen { what: commands, wanted, later_actions: 0 })
             })?;

@@ -141,7 +141,7 @@ impl<'e> Call<'e> {
 pub struct NewRoot {
     /// The first reference to it: root and repository.
     pub what: String,
-    /// What it is computed from, as messages name it.
+    /// What it is computed from: a target as one types it, with its configuration as JSON.
     pub from: String,
     /// Its tree.
     pub tree: Hash,

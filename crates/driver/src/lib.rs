@@ -91,7 +91,7 @@ pub use outcomes::Outcomes;
 pub use reached::ReachedTarget;
 pub use request::{Request, RootTexts, root_texts};
 pub use result::Results;
-pub use root_definition::{as_configured as root_as_configured, shown as shown_root};
+pub use root_definition::{as_configured as root_as_configured, logged as logged_root, shown as shown_root};
 pub use root_failure::RootsFailed;
 pub use root_work::{BuiltTarget, NotBuilt, RootComputer, RootOutcome, RootTargets};
 pub use rounds::{Recheck, RoundSummary};

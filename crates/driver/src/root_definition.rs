@@ -2,7 +2,7 @@
 
 use taut_repos::{ComputedRoot, RootContent};
 use taut_syntax::Document;
-use taut_value::{EntityName, Map, NamedTarget, Value, configured_as_typed, quoted};
+use taut_value::{EntityName, Map, NamedTarget, Value, configured_as_typed, configured_with_json, quoted};
 
 use crate::configured_text::configured_text;
 
@@ -17,11 +17,20 @@ pub(crate) fn configuration_of(text: &str) -> Map {
 
 /// A root in messages under the name `taut`.
 pub fn shown(root: &ComputedRoot) -> String {
+    shown_by(root, configured_as_typed)
+}
+
+/// A root in the event log, where programs read its configuration.
+pub fn logged(root: &ComputedRoot) -> String {
+    shown_by(root, configured_with_json)
+}
+
+fn shown_by(root: &ComputedRoot, configured: fn(&EntityName, &Map) -> String) -> String {
     match &root.taken {
         RootContent::Structure => format!("the tree structure of repository {}", quoted(&root.repository)),
         RootContent::Artifacts { module, target, configuration } => {
             let name = NamedTarget::new(root.repository.clone(), module.clone(), target.clone());
-            let text = configured_as_typed(&EntityName::Named(name), &configuration_of(configuration));
+            let text = configured(&EntityName::Named(name), &configuration_of(configuration));
             // Without a name and a configuration it ends in its colon, which then would look like one of the sentence.
             if text.ends_with(':') { format!("the target {}", quoted(&text)) } else { text }
         }

@@ -129,13 +129,8 @@ impl Compiler {
     fn object(&mut self, json: Json<'_>, index: u32) -> Op {
         let Some(kind) = json.get("type") else {
             let message = format!("an object without \"type\" is no expression: {}", shown(json));
-            let is_misspelt = json.entries().any(|(key, _)| did_you_mean(key, ["type"]).is_some());
-            let advice = match is_misspelt {
-                true => "one of its keys is probably \"type\", misspelt",
-                false => {
-                    "a map is written as {\"type\": \"'\", \"$1\": {…}}, or put together with \"singleton_map\" and \"map_union\""
-                }
-            };
+            // A key that is probably misspelt is looked for when that is an error (`Evaluator::without_type`).
+            let advice = "a map is written as {\"type\": \"'\", \"$1\": {…}}, or put together with \"singleton_map\" and \"map_union\"";
             return Op::Broken(message, Some(advice));
         };
         let name = match kind.as_str() {

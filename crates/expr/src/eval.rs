@@ -18,7 +18,7 @@ use taut_syntax::{Frame as Way, Location, did_you_mean, enumeration, quoted};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
 pub use self::bounds::MAX_STRING_BYTES;
-use self::{argument::Argument, errors::unknown_part};
+use self::{argument::Argument, errors::add_key_of_no_part};
 use crate::{
     abbreviate::abbreviate_json,
     compile::not_literal,
@@ -191,7 +191,7 @@ impl Evaluator<'_> {
         if data.location.is_none() {
             data.location = Some(at());
             if data.is_incomplete {
-                data.help.extend(unknown_part(program, node));
+                add_key_of_no_part(data, program, node);
             }
         }
         if !data.traced {
@@ -222,9 +222,7 @@ impl Evaluator<'_> {
     fn construct(&mut self, f: Frame<'_>, node: u32, op: &Op) -> Evaluated {
         match op {
             Op::Constant(_) | Op::Quote(_) | Op::List(_) => unreachable!("evaluated without a construct"),
-            Op::Broken(message, advice) => {
-                Err(advice.iter().fold(EvalError::plain(message), |error, advice| error.help(*advice)))
-            }
+            Op::Broken(message, advice) => Err(self.broken(f, node, message, *advice)),
             Op::Unknown(name) => Err(self.unknown(f, node, name)),
             Op::Var { variable: Err(message), .. } => Err(self.malformed(f, node, "name", message)),
             Op::Var { .. } => unreachable!("evaluated without a construct"),

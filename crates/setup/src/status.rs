@@ -9,7 +9,7 @@ use taut_digest::{Hash, ObjectType, TreeEntry};
 use taut_fetch::without_password;
 use taut_git::{HashOnly, TreeBuilder};
 use taut_syntax::{Diagnostic, Diagnostics};
-use taut_value::{EntityName, NamedTarget, configured_as_typed};
+use taut_value::{EntityName, NamedTarget, configured_with_json};
 
 use crate::{
     anchors::is_directory,
@@ -311,7 +311,7 @@ fn from(source: &Source) -> String {
         Source::Distdir(distdir) => distdir.files.keys().cloned().collect::<Vec<_>>().join(", "),
         Source::Computed(computed) => {
             let named = NamedTarget::new(&*computed.repository, &*computed.module, &*computed.name);
-            configured_as_typed(&EntityName::Named(named), &computed.config)
+            configured_with_json(&EntityName::Named(named), &computed.config)
         }
         Source::TreeStructure(structure) => structure.repository.clone(),
     }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, RawDir, openat},
+    fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, RawDir, accessat, openat},
     io::Errno,
 };
 
@@ -124,6 +124,29 @@ impl Dir {
             }
         }
         Dir::of_user(path)
+    }
+
+    /// Whether [`Dir::made_of_user`] could succeed now, by a look that changes nothing: it may be overtaken.
+    ///
+    /// # Errors
+    /// Something else is at the path or above it, or the lowest directory that exists refuses another.
+    pub fn check_makeable(path: &Path) -> Result<()> {
+        let mut missing = None;
+        for above in path.ancestors() {
+            match (Dir::of_user(if above.as_os_str().is_empty() { Path::new(".") } else { above }), missing) {
+                (Ok(_), None) => return Ok(()),
+                // The error is that of the call that would be refused.
+                (Ok(dir), Some(missing)) => {
+                    let may = accessat(&dir, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+                    let refused =
+                        |errno: Errno| Error { op: "create directory", path: missing, source: errno.into() };
+                    return may.map_err(refused);
+                }
+                (Err(error), _) if error.is_not_found() => missing = Some(above.to_owned()),
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// The path by which it was opened.

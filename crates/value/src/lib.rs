@@ -48,5 +48,8 @@ pub use number::format_number;
 pub use string::Str;
 pub use target_result::TargetResult;
 pub use tree::{Tree, TreeOverlay};
-pub use typed_name::{ID_PREFIX_DIGITS, as_typed, configured_as_typed, named_as_typed, names_as_typed};
+pub use typed_name::{
+    ID_PREFIX_DIGITS, as_typed, configuration_as_typed, configured_as_typed, configured_with_json,
+    json_as_typed, named_as_typed, names_as_typed,
+};
 pub use value::Value;

@@ -33,6 +33,24 @@ pub(super) fn candidates(word: &str, cwd: &Path, values: &BTreeMap<&str, String>
     found.into_iter().map(|found| Candidate { text: format!("@{local}{}", found.text), ..found }).collect()
 }
 
+/// Whether a word names a target, or is a pattern of targets below a directory that exists.
+pub(super) fn is_target(word: &str, cwd: &Path) -> bool {
+    let values = BTreeMap::new();
+    if !word.starts_with('@')
+        && let Some(path) = word.strip_suffix("...")
+    {
+        let is_directory = |place: NameContext| {
+            Named::stat(&place.root.path().join(path.trim_start_matches("//")))
+                .is_ok_and(|stat| stat.is_dir())
+        };
+        return NameContext::of(cwd, &values).is_some_and(is_directory);
+    }
+    candidates(word, cwd, &values).iter().any(|one| one.text == word && one.help != FILE && !one.is_open())
+}
+
+/// What files are.
+const FILE: &str = "file";
+
 /// Where names are looked up.
 struct NameContext {
     /// The workspace root, open.
@@ -114,7 +132,7 @@ impl NameContext {
             .filter(|(name, _)| *name != self.file)
             .map(|(name, kind)| match kind {
                 FileKind::Directory => Candidate::new(format!("{above}{name}/"), ""),
-                _ => Candidate::new(format!("{above}{name}"), "file"),
+                _ => Candidate::new(format!("{above}{name}"), FILE),
             })
             .collect()
     }

@@ -8,9 +8,6 @@ use std::{
 use taut_driver::{Request, event::Origin};
 use taut_value::{EntityName, Map, NamedTarget, Str, Value};
 
-/// How many bytes of a configuration messages show.
-const MAX_CONFIGURATION: usize = 160;
-
 /// How many targets of a request messages name, if there are more.
 const MAX_TARGETS: usize = 3;
 
@@ -47,32 +44,23 @@ impl Names {
             }
             name => name.clone(),
         };
-        if configuration.is_empty() {
-            return taut_value::as_typed(&name);
-        }
-        // A configuration may be longer than any message, and need not have an end as text.
-        let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
-        let set: Map = set.map(|(variable, value)| (variable.clone(), value.clone())).collect();
-        let name = taut_value::as_typed(&name);
-        if set.is_empty() {
-            return name;
-        }
-        let shown = Value::Map(set).to_json_beyond(MAX_CONFIGURATION);
-        match shown.len() > MAX_CONFIGURATION {
-            true => format!("{name} {}…", &shown[..shown.floor_char_boundary(MAX_CONFIGURATION)]),
-            false => format!("{name} {shown}"),
-        }
+        taut_value::configured_as_typed(&name, configuration)
     }
 
-    /// The targets of a request: all of a few, else the first ones and how many more there are.
+    /// The targets of a request: all of a few, else the first ones and how many more there are; their configuration
+    /// behind them.
     pub(crate) fn request(&self, request: &Request) -> String {
-        let typed = |target: &NamedTarget| self.typed(&target.clone().into(), &request.configuration);
+        let typed = |target: &NamedTarget| self.typed(&target.clone().into(), &Map::default());
         let targets = &request.targets;
         let more = targets.iter().len().saturating_sub(MAX_TARGETS);
         // One more takes no more space than the words about it.
         let shown = if more > 1 { MAX_TARGETS } else { MAX_TARGETS + 1 };
-        let names = taut_driver::joined(targets.iter().take(shown).map(typed));
-        if more > 1 { format!("{names} and {more} more targets") } else { names }
+        let mut names = taut_driver::joined(targets.iter().take(shown).map(typed));
+        if more > 1 {
+            names += &format!(" and {more} more targets");
+        }
+        taut_value::configuration_as_typed(&request.configuration, &mut names);
+        names
     }
 
     /// The same, without the configuration if that is a part of `known`.

@@ -31,6 +31,15 @@ pub enum NoCommand {
     Wrong(String),
     /// The same: to be printed as an error.
     Error(String),
+    /// The same about a word that is no command: another text if it names a target.
+    UnknownCommand {
+        /// The word.
+        word: String,
+        /// The error.
+        error: String,
+        /// The error if there is such a target.
+        of_target: String,
+    },
 }
 
 /// Options that the reference does not have, by their ids, beside those of [`SetUp`].
@@ -394,7 +403,19 @@ impl NoCommand {
             }
             _ => {
                 let tool = definition("taut");
-                NoCommand::Error(WrongWords::of(&error, words, &tool).error(words, &tool))
+                let text = WrongWords::of(&error, words, &tool).error(words, &tool);
+                // Whether there is such a target is not a matter of the command line.
+                let unknown = error.get(ContextKind::InvalidSubcommand).and_then(|word| match word {
+                    ContextValue::String(word) => {
+                        let wrong = WrongWords::of(&error, words, &tool).of_target(word)?;
+                        Some((word.clone(), wrong.error(words, &tool)))
+                    }
+                    _ => None,
+                });
+                match unknown {
+                    Some((word, of_target)) => NoCommand::UnknownCommand { word, error: text, of_target },
+                    None => NoCommand::Error(text),
+                }
             }
         }
     }
@@ -446,6 +467,7 @@ fn not_expected(words: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::options::{Build, Command};
+    use taut_value::Map;
 
     fn parse(words: &[&str]) -> Result<Command, NoCommand> {
         let words: Vec<OsString> =
@@ -509,6 +531,51 @@ mod tests {
         assert_eq!(defines(&["-DA=", "--defines=B=\"é\""]), [r#"{"A": ""}"#, r#"{"B": "\"é\""}"#]);
         for json in [r#"{"A":"b=c"}"#, "[1]", "=x", "A", "\"a=b\"", r#" {"A":"b=c"}"#] {
             assert_eq!(defines(&["-D", json]), [json]);
+        }
+    }
+
+    /// The words of a line, by the quoting of shells that messages use.
+    fn words_of_shell(line: &str) -> Vec<String> {
+        let (mut words, mut is_quoted) = (vec![String::new()], false);
+        let mut chars = line.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\'' => is_quoted = !is_quoted,
+                ' ' if !is_quoted => words.push(String::new()),
+                c => {
+                    let c = if c == '\\' && !is_quoted { chars.next() } else { Some(c) };
+                    words.last_mut().expect("a word").extend(c);
+                }
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn a_configuration_that_a_message_shows_can_be_typed() {
+        let text = |text: &str| Value::string(text);
+        let list = Value::list([text("a b"), text("it's"), Value::Bool(true), Value::Number(1.0)]);
+        let map = Value::Map([("k", list.clone())].into_iter().collect());
+        let values =
+            ["", "a", "a b", "it's", "\"q\"", "{}", "[1]", "-x", "$HOME `x` \\", "#", "~", "a=b", "\n", "ü"];
+        let values = values.map(text).into_iter().chain([list, map, Value::Number(-1.5)]);
+        let target = taut_value::NamedTarget::new("", "", "t").into();
+        for value in values {
+            for variable in ["A", "", "{A", "[", "\"", " ", "A B", "A=B", "-A", "@", "\n", "it's"] {
+                let set: Map = [(variable, value.clone()), ("Z", text("z"))].into_iter().collect();
+                let line = taut_value::configured_as_typed(&target, &set);
+                let words = words_of_shell(&line);
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                let read = build(&[&["build"], &words[..]].concat()).analysis;
+                assert_eq!(read.target, [":t"], "{line}");
+                let parsed = read.defines.iter().flat_map(|json| {
+                    let document = taut_syntax::Document::parse("-D", json.clone()).expect("JSON");
+                    let map = taut_expr::json_to_value(document.root()).as_map().cloned();
+                    let map = map.expect("an object");
+                    map.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>()
+                });
+                assert_eq!(parsed.collect::<Map>(), set, "{line}");
+            }
         }
     }
 

@@ -55,15 +55,7 @@ impl WrongWords {
         let (name, kind) = option.split_once(' ').unwrap_or((&option, ""));
         let given = first(ContextKind::InvalidValue);
         match error.kind() {
-            ErrorKind::InvalidSubcommand => {
-                let word = first(ContextKind::InvalidSubcommand);
-                let mut wrong = unknown_command(&word, tool);
-                // Other tools take targets without a command.
-                wrong
-                    .help
-                    .get_or_insert_with(|| format!("a target is built by: taut build {}", for_shell(&word)));
-                wrong
-            }
+            ErrorKind::InvalidSubcommand => unknown_command(&first(ContextKind::InvalidSubcommand), tool),
             ErrorKind::UnknownArgument if name.starts_with('-') => unknown_option(name, words, tool),
             ErrorKind::UnknownArgument => format!("unexpected argument {}", quoted(&option)).into(),
             ErrorKind::InvalidValue if given.is_empty() => {
@@ -101,6 +93,15 @@ impl WrongWords {
                 text.lines().next().unwrap_or_default().to_owned().into()
             }
         }
+    }
+
+    /// The same about a word that is not known as a command but names a target: other tools take targets without one.
+    pub(super) fn of_target(mut self, word: &str) -> Option<WrongWords> {
+        if self.help.is_some() {
+            return None;
+        }
+        self.help = Some(format!("a target is built by: taut build {}", for_shell(word)));
+        Some(self)
     }
 
     /// The text of the error; the first of these words is the name of the tool.

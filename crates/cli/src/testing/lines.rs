@@ -41,6 +41,8 @@ struct LinesState {
     names: HashMap<ConfiguredTarget, String>,
     /// How many tests there are, those that do not run included.
     total: usize,
+    /// The tests that have ended.
+    ended: Vec<(Verdict, String)>,
 }
 
 impl Lines {
@@ -52,7 +54,7 @@ impl Lines {
     /// The tests that will run, and how many there are at all.
     pub(super) fn begin(&self, total: usize, names: impl Iterator<Item = (ConfiguredTarget, String)>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.total, state.names) = (total, names.collect());
+        *state = LinesState { total, names: names.collect(), ended: Vec::new() };
     }
 
     /// What messages call a test.
@@ -109,7 +111,9 @@ impl Lines {
 
     /// A test has ended.
     pub(super) fn ended(&self, report: &TestReport) {
-        let line = format!("{} {}", self.name(&report.test), self.words(report));
+        let name = self.name(&report.test);
+        let line = format!("{name} {}", self.words(report));
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).ended.push((report.verdict, name));
         match report.verdict {
             Verdict::Passed | Verdict::Cached => self.log.say(Level::Info, line),
             Verdict::Flaky => self.say_with_log(Level::Warn, &line, report),
@@ -129,7 +133,13 @@ impl Lines {
         // Opened before anything is printed: nothing waits for the store while the log is locked.
         let logs = failures.iter().take(MAX_LOGS).map(|run| {
             let digests = outputs(&report.test.shards[run.shard], run);
-            (run, digests.iter().filter_map(|digest| Stream::open(&self.store, digest)).collect::<Vec<_>>())
+            (
+                run,
+                digests
+                    .iter()
+                    .filter_map(|digest| Stream::open_unless_blank(&self.store, digest))
+                    .collect::<Vec<_>>(),
+            )
         });
         let logs: Vec<_> = logs.collect();
         self.log.say_in_pieces(level, "test", |give| {
@@ -161,46 +171,71 @@ impl Lines {
         });
     }
 
+    /// How many tests have ended until now, and how; `None` before the first.
+    pub(super) fn so_far(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stopped, done): (Vec<_>, Vec<_>) =
+            state.ended.iter().cloned().partition(|(verdict, _)| *verdict == Verdict::Interrupted);
+        if state.ended.is_empty() {
+            return None;
+        }
+        let mut text = format!("{} of {} done", done.len(), count(state.names.len(), "test"));
+        if !done.is_empty() {
+            text += &format!(": {}", figures(&done, true));
+        }
+        if !stopped.is_empty() {
+            text += &format!("; {} stopped", count(stopped.len(), "running test"));
+        }
+        Some(text)
+    }
+
     /// The line about all tests.
     pub(super) fn summary(&self, reports: &[Arc<TestReport>]) {
-        let number = |verdict: Verdict| reports.iter().filter(|report| report.verdict == verdict).count();
-        let cached = number(Verdict::Cached);
-        let passed = number(Verdict::Passed) + cached;
-        let mut parts = Vec::new();
-        if passed > 0 {
-            let cached = match cached {
-                0 => String::new(),
-                _ if cached == passed => " (cached)".to_owned(),
-                _ => format!(" ({cached} cached)"),
-            };
-            parts.push(format!("{passed} passed{cached}"));
-        }
-        let others = [
-            (Verdict::Flaky, "flaky"),
-            (Verdict::Failed, "failed"),
-            (Verdict::TimedOut, "timed out"),
-            (Verdict::NotBuilt, "not run"),
-        ];
-        for (verdict, word) in others {
-            let ended = reports.iter().filter(|report| report.verdict == verdict);
-            let names: Vec<String> = ended.map(|report| self.name(&report.test)).collect();
-            // The lines above are long if tests failed, and in the order in which tests ended.
-            let shown = match names.len() {
-                0 => continue,
-                _ if reports.len() == 1 => String::new(),
-                _ => format!(" ({})", some_of(&names, MAX_NAMED)),
-            };
-            parts.push(format!("{} {word}{shown}", names.len()));
-        }
+        let ended: Vec<(Verdict, String)> =
+            reports.iter().map(|report| (report.verdict, self.name(&report.test))).collect();
         let total = self.state.lock().unwrap_or_else(PoisonError::into_inner).total;
         let left_out = match total.saturating_sub(reports.len()) {
             0 => String::new(),
             others => format!(", {others} left out"),
         };
         let time = seconds(self.log.begin().elapsed());
-        let tests = count(reports.len(), "test");
-        self.log.say(Level::Info, format!("{tests}: {} in {time}{left_out}", parts.join(", ")));
+        let (tests, figures) = (count(reports.len(), "test"), figures(&ended, ended.len() > 1));
+        self.log.say(Level::Info, format!("{tests}: {figures} in {time}{left_out}"));
     }
+}
+
+/// How many tests ended in which way. `with_names`: those that did not pass are named.
+fn figures(ended: &[(Verdict, String)], with_names: bool) -> String {
+    let number = |wanted: Verdict| ended.iter().filter(|(verdict, _)| *verdict == wanted).count();
+    let cached = number(Verdict::Cached);
+    let passed = number(Verdict::Passed) + cached;
+    let mut parts = Vec::new();
+    if passed > 0 {
+        let cached = match cached {
+            0 => String::new(),
+            _ if cached == passed => " (cached)".to_owned(),
+            _ => format!(" ({cached} cached)"),
+        };
+        parts.push(format!("{passed} passed{cached}"));
+    }
+    let others = [
+        (Verdict::Flaky, "flaky"),
+        (Verdict::Failed, "failed"),
+        (Verdict::TimedOut, "timed out"),
+        (Verdict::NotBuilt, "not run"),
+    ];
+    for (wanted, word) in others {
+        let ended = ended.iter().filter(|(verdict, _)| *verdict == wanted);
+        let names: Vec<String> = ended.map(|(_, name)| name.clone()).collect();
+        // The lines above are long if tests failed, and in the order in which tests ended.
+        let shown = match names.len() {
+            0 => continue,
+            _ if !with_names => String::new(),
+            _ => format!(" ({})", some_of(&names, MAX_NAMED)),
+        };
+        parts.push(format!("{} {word}{shown}", names.len()));
+    }
+    parts.join(", ")
 }
 
 /// What a run printed: what its action printed, or if that is nothing the outputs that have it.

@@ -24,7 +24,7 @@ use taut_value::{ActionDescription, Id, Map, quoted};
 
 use super::{
     ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered,
-    Snapshot, Voice, command, count,
+    Snapshot, SoFar, Voice, command, count,
     figures::{set_time, some_of},
 };
 use crate::{
@@ -427,6 +427,8 @@ struct MessagesState {
     traffic: Option<Traffic>,
     /// How many were ended since the call was interrupted.
     interrupted: usize,
+    /// How tests have ended, which have lines of their own.
+    tests: Option<SoFar>,
     /// The actions that failed, each with an output that it did not create.
     failed: Vec<(Id, String)>,
     /// The actions whose outputs those took as inputs.
@@ -517,7 +519,7 @@ impl Messages {
     /// What an action printed, below its target and output.
     fn show_output(&self, id: &Id, action: &ActionDescription, ran: &RunResult) {
         // Both are opened before the head is printed, so that there is no head without an output.
-        let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
+        let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open_unless_blank(&self.store, digest));
         if streams.iter().all(Option::is_none) || !self.log.wants(Level::Info) {
             return;
         }
@@ -688,8 +690,10 @@ impl BuildMessages for Messages {
         }
     }
 
-    fn will_run_later(&self, actions: Vec<(Id, Origin)>) {
-        self.state().found.extend(actions);
+    fn will_run_tests(&self, actions: Vec<(Id, Origin)>, so_far: SoFar) {
+        let mut state = self.state();
+        state.found.extend(actions);
+        state.tests = Some(so_far);
     }
 
     fn on_retry(&self, why: Retry, server: Option<&str>) {

@@ -23,7 +23,7 @@ use taut_engine::Engine;
 use taut_exec::SharedService;
 use taut_repos::RepoConfig;
 use taut_store::Store;
-use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str};
+use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, json_as_typed};
 
 use super::{ActionEnd, BuildEnd, EarlierRun, Record, RecordedReason, Subject, below_roots};
 use crate::full_analysis::analyse_all;
@@ -316,6 +316,7 @@ impl<'r> Explainer<'r> {
         ));
         for (what, from, ran) in &record.roots {
             let actions = many(*ran as usize, "action");
+            let from = json_as_typed(from);
             self.say(format!("Before that the {what} was computed from {from}: {actions} run."));
         }
         if record.left_out > 0 {

@@ -7,7 +7,7 @@ use super::{Evaluator, Frame, argument::Argument, reference::wrong_argument};
 use crate::{
     abbreviate,
     construct::{Construct, SPECIAL_FORMS, vocabulary},
-    error::EvalError,
+    error::{ErrorData, EvalError},
     kind_of,
     program::{NONE, Op, Program, Variable},
 };
@@ -28,9 +28,39 @@ impl Evaluator<'_> {
         Some(Location::value(f.program.file.clone(), f.program.path(node).key(key)))
     }
 
-    /// The error of a malformed part of a construct that is not evaluated.
+    /// The error of a malformed or missing part of a construct that is not evaluated.
     pub(super) fn malformed(&self, f: Frame<'_>, node: u32, key: &str, message: &str) -> EvalError {
-        EvalError::plain(message).at(self.part(f, node, key))
+        let mut error = EvalError::plain(message);
+        match f.program.literal(node).as_map().is_some_and(|written| written.get(key).is_some()) {
+            true => error.at(self.part(f, node, key)),
+            false => {
+                error.data().is_incomplete = true;
+                error
+            }
+        }
+    }
+
+    /// The error of an object that is no construct. A key that is probably "type", misspelt, is its place.
+    pub(super) fn broken(
+        &self,
+        f: Frame<'_>,
+        node: u32,
+        message: &str,
+        advice: Option<&'static str>,
+    ) -> EvalError {
+        let mut error = EvalError::plain(message);
+        let written = f.program.literal(node);
+        let written = written.as_map().filter(|written| written.get("type").is_none());
+        let misspelt = written.and_then(|written| {
+            written.keys().find(|key| did_you_mean(key.as_str(), ["type"]).is_some()).cloned()
+        });
+        match misspelt {
+            Some(key) => {
+                set_misspelt_key(error.data(), f.program, node, &key, "type");
+                error
+            }
+            None => advice.into_iter().fold(error, EvalError::help),
+        }
     }
 
     /// The error of an argument that has another kind than expected.
@@ -263,18 +293,27 @@ impl Evaluator<'_> {
     }
 }
 
-/// Advice about a key of a construct that is not one of its parts.
-pub(super) fn unknown_part(program: &Program, node: u32) -> Option<String> {
-    let Value::Map(written) = program.literal(node) else { return None };
-    let construct = written.get("type")?.as_str()?.clone();
-    let (_, parts) = vocabulary().into_iter().find(|(name, _)| *name == construct.as_str())?;
-    let is_part = |key: &&str| *key == "type" || parts.contains(key);
-    let wrong = written.keys().map(|key| key.as_str()).find(|key| !is_part(key))?;
+/// Adds to the error of a construct that lacks a part: the key that is not one of its parts. If that is probably the
+/// missing part, misspelt, it is the place of the error.
+pub(super) fn add_key_of_no_part(error: &mut ErrorData, program: &Program, node: u32) {
+    let Value::Map(written) = program.literal(node) else { return };
+    let Some(construct) = written.get("type").and_then(Value::as_str) else { return };
+    let all = vocabulary();
+    let Some((_, parts)) = all.iter().find(|(name, _)| *name == construct.as_str()) else { return };
+    let is_part = |key: &str| key == "type" || parts.contains(&key);
+    let wrong = || written.keys().map(|key| key.as_str()).filter(|key| !is_part(key));
     let absent = parts.iter().copied().filter(|part| written.get(part).is_none());
-    let meant = did_you_mean(wrong, absent);
-    let (wrong, construct) = (quoted(wrong), quoted(construct.as_str()));
-    Some(match meant {
-        Some(meant) => format!("{wrong} is no part of {construct}; did you mean {}?", quoted(&meant)),
-        None => format!("{wrong} is no part of {construct}, whose parts are {}", enumeration(&parts)),
-    })
+    let misspelt = wrong().find_map(|key| Some((key, did_you_mean(key, absent.clone())?)));
+    if let Some((key, meant)) = misspelt {
+        set_misspelt_key(error, program, node, key, meant);
+    } else if let Some(key) = wrong().next() {
+        let (key, construct) = (quoted(key), quoted(construct.as_str()));
+        error.help.push(format!("{key} is no part of {construct}, whose parts are {}", enumeration(parts)));
+    }
+}
+
+/// The place of an error is a key of an object that was probably meant as another one.
+fn set_misspelt_key(error: &mut ErrorData, program: &Program, node: u32, key: &str, meant: &str) {
+    error.location = Some(Location::key(program.file.clone(), program.path(node).key(key)));
+    error.suggestion = Some(meant.to_owned());
 }

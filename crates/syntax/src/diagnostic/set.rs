@@ -74,7 +74,7 @@ impl Diagnostics {
     }
 
     /// The problems, each once, in the order in which they were found. Walks the whole set.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Diagnostic> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Diagnostic> + Clone {
         let mut found = Vec::new();
         self.walk(
             |_| true,

@@ -228,7 +228,7 @@ impl Messages {
             &plain(&format!("{head}\n{}", command::in_one_line(action, usize::MAX))),
         );
         // Opened before the log is locked: a store on a slow disk must not keep other messages waiting.
-        let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
+        let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open_unless_blank(&self.store, digest));
         self.log.say_in_pieces(level, &name, |give| {
             give(&head);
             give(&format!("\n  {}", shown_command(action, &self.log)));

@@ -128,16 +128,23 @@ impl Messages {
             return Taut.interrupted_early(&self.log);
         }
         let time = seconds(self.begin.elapsed());
+        if let Some(tests) = state.tests.as_ref().and_then(|so_far| so_far()) {
+            return self.log.say(Level::Info, format!("Interrupted after {time}: {tests}"));
+        }
         // The event with the number of processed actions is sent at the end of the build, and an
         // interruption may come before.
         let done = state.processed.max(state.ran + state.cached);
         let done = format!("{done} of {} done", count(state.total, "action"));
+        let failed = match state.failed.len() {
+            0 => String::new(),
+            failed => format!(", {failed} failed"),
+        };
         let ended = match state.interrupted {
             0 => String::new(),
             1 => "; 1 running action stopped".to_owned(),
             many => format!("; {many} running actions stopped"),
         };
-        self.log.say(Level::Info, format!("Interrupted after {time}: {done}{ended}"));
+        self.log.say(Level::Info, format!("Interrupted after {time}: {done}{failed}{ended}"));
     }
 
     /// The target of an action as the last line names it, which has the configuration of the request already.
