@@ -42,7 +42,7 @@ pub enum SourceProblem {
 /// The reason of an [`ExecutionFailure`]. Equal reasons are one cause, however many artifacts it affects.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Cause {
-    /// There is no such definition: the description changed after it was analysed, or a graph is not complete.
+    /// There is no such definition: cached build state or a git repository lost it, or a graph is not complete.
     Undefined(Undefined),
     /// An object that was expected in the store is absent or damaged. It counts as absent from now on.
     Lost(ObjectInfo),

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Instant};
 use taut_digest::Digest;
 use taut_proto::cache::{ReadRequest, ReadResponse};
 use taut_service::{Error, Receiver, Result};
+use taut_sys::fault::limit;
 use tokio::{
     sync::{Semaphore, oneshot},
     task::spawn_local,
@@ -36,11 +37,11 @@ const MAX_TREE_BYTES: u64 = 256 << 20;
 // Only so that a server that sends without end does not fill the disk: more than anything that is built.
 const MAX_FILE_BYTES: u64 = 64 << 30;
 
-/// How many bytes of a content are taken.
+/// How many bytes of a blob are taken.
 fn max_bytes(digest: &Digest) -> u64 {
     match digest.hash.untagged() {
-        Some((_, true)) => MAX_TREE_BYTES,
-        _ => MAX_FILE_BYTES,
+        Some((_, true)) => limit("tree-bytes", MAX_TREE_BYTES),
+        _ => limit("file-bytes", MAX_FILE_BYTES),
     }
 }
 
@@ -78,6 +79,8 @@ impl Unmeasured {
 /// How far a transfer has come.
 struct Unchecked<'r> {
     digest: &'r Digest,
+    /// How many bytes are taken.
+    most: u64,
     receiver: &'r Arc<dyn Receiver>,
     /// The bytes, as long as they are few.
     held: Vec<u8>,
@@ -92,9 +95,9 @@ struct Unchecked<'r> {
 impl Unchecked<'_> {
     /// Takes the next piece. Attempts that go on after a cut count together, so that cuts do not make it endless.
     fn take(&mut self, bytes: &[u8]) -> std::result::Result<(), Failure> {
-        if bytes.len() as u64 > max_bytes(self.digest) - self.at {
-            let (hash, most) = (self.digest.hash, max_bytes(self.digest) >> 20);
-            let why = format!("content {hash} of unknown size has more than {most} MiB");
+        if bytes.len() as u64 > self.most - self.at {
+            let (hash, most) = (self.digest.hash, self.most >> 20);
+            let why = format!("blob {hash} of unknown size has more than {most} MiB");
             // Not tried again: the same bytes would come.
             return Err(Failure::Here(Error::Final { call: READ.name, why }));
         }
@@ -149,7 +152,8 @@ fn here(error: std::io::Error) -> Failure {
 
 async fn read(link: &Link, can: &Capabilities, digest: &Digest, receiver: &Arc<dyn Receiver>) -> Result<()> {
     let (held, is_passed_on, at, was_wrong) = Default::default();
-    let mut unchecked = Unchecked { digest, receiver, held, is_passed_on, at, was_wrong };
+    let mut unchecked =
+        Unchecked { digest, most: max_bytes(digest), receiver, held, is_passed_on, at, was_wrong };
     let end = loop {
         let end = link.tried(&READ, async || attempt(link, &mut unchecked).await).await?;
         match end.ok_or(Error::NotFound(*digest))? {
@@ -231,6 +235,7 @@ mod tests {
             let (held, is_passed_on, was_wrong) = Default::default();
             let mut unchecked = Unchecked {
                 digest: &digest,
+                most: max_bytes(&digest),
                 receiver: &receiver,
                 held,
                 is_passed_on,
@@ -241,10 +246,7 @@ mod tests {
             let Err(Failure::Here(Error::Final { why, .. })) = unchecked.take(b"c") else {
                 panic!("more than {most} bytes are taken");
             };
-            assert_eq!(
-                why,
-                format!("content {} of unknown size has more than {} MiB", digest.hash, most >> 20)
-            );
+            assert_eq!(why, format!("blob {} of unknown size has more than {} MiB", digest.hash, most >> 20));
             assert_eq!((unchecked.at, &unchecked.held[..]), (most, &b"ab"[..]), "none of it is kept");
         }
     }

@@ -241,7 +241,8 @@ impl Pieces {
         let mut filled = 0;
         while filled < bytes.len() {
             match self.content.source.read_at(self.at, &mut bytes[filled..])? {
-                0 => return Err(self.content.is_short()),
+                // A file that was cut since it was hashed.
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
                 count => {
                     filled += count;
                     self.at += count as u64;

@@ -63,17 +63,12 @@ impl Content {
         let (mut bytes, mut at) = (vec![0; size], 0);
         while at < size {
             match self.source.read_at(at as u64, &mut bytes[at..])? {
-                0 => return Err(self.is_short()),
+                // A file that was cut since it was hashed.
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => at += count,
             }
         }
         Ok(bytes)
-    }
-
-    /// The error of a content that ends too early: a file that was cut since it was hashed.
-    pub fn is_short(&self) -> io::Error {
-        let text = format!("content {} is shorter here than its digest says", self.digest.hash);
-        io::Error::new(io::ErrorKind::UnexpectedEof, text)
     }
 }
 

@@ -64,7 +64,7 @@ pub enum ReportedIn {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NotFound(digest) => write!(f, "content {} is not there", digest.hash),
+            Error::NotFound(digest) => write!(f, "blob {} is missing", digest.hash),
             Error::Transient { call, attempts: 1, why } => write!(f, "{call}: {why}"),
             Error::Transient { call, attempts, why } => write!(f, "{call}: {why} (tried {attempts} times)"),
             Error::Final { call, why } => write!(f, "{call}: {why}"),
@@ -81,7 +81,9 @@ impl fmt::Display for Error {
                 }
                 [] => f.write_str("inputs of the action are not there"),
             },
-            Error::Corrupt(digest) => write!(f, "what came for {} is not that content", digest.hash),
+            Error::Corrupt(digest) => {
+                write!(f, "a blob arrived that does not match its digest {}", digest.hash)
+            }
             Error::Local(why) => f.write_str(why),
             Error::Off => f.write_str("cancelled"),
         }

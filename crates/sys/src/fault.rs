@@ -4,10 +4,11 @@
 //! processes, by the environment variable `TAUT_TEST_FAULT=N:ERRNO`, which makes the N-th call of [`crate::At`],
 //! [`crate::Dir`] and [`crate::File`] (counted from 1) fail with that error number, or
 //! `TAUT_TEST_FAULT=OPERATION@PART:ERRNO`, which does so to all calls of an operation (with `-` for blanks) at paths
-//! that contain a text. In place of the number, `panic` has the thread panic there, and `change` has a byte appended to
-//! the file at that path before each call, as another program does that writes at the wrong moment. A number in
-//! parentheses behind it is how many such calls pass before the first that does not: `open@/in:2(1)`. Several faults
-//! are separated by commas.
+//! that contain a text. In place of the number, `panic` has the thread panic there. Others do what another program does
+//! at the wrong moment, before each call, to the file at that path: `change` appends a byte, `link` gives it a second
+//! name. A number in parentheses behind it is how many such calls pass before the first that
+//! does not: `open@/in:2(1)`; a second one, how many do not, after which all pass again: `open@/in:2(1+3)`. Several
+//! faults are separated by commas.
 //!
 //! What is not a call of the file layer, as the start of a process or a thread, has a [`point`] of its own for this,
 //! which is neither counted nor logged.
@@ -51,6 +52,8 @@ struct Faulty {
     effect: Effect,
     /// How many calls still pass.
     passing: AtomicU64,
+    /// How many calls have the effect then.
+    failing: AtomicU64,
 }
 
 /// What becomes of a call.
@@ -59,34 +62,38 @@ enum Effect {
     Error(i32),
     Panic,
     Change,
+    Link,
 }
 
 impl Faulty {
-    /// Reads `OPERATION@PART:EFFECT` or `OPERATION@PART:EFFECT(PASSING)`.
+    /// Reads `OPERATION@PART:EFFECT`, with `(PASSING)` or `(PASSING+FAILING)` behind it.
     fn parse(text: &str) -> Option<Faulty> {
         let (place, effect) = text.rsplit_once(':')?;
         let (op, part) = place.split_once('@')?;
-        let (effect, passing) = match effect.strip_suffix(')').and_then(|effect| effect.split_once('(')) {
-            Some((effect, passing)) => (effect, passing.parse().ok()?),
-            None => (effect, 0),
+        let (effect, counts) = match effect.strip_suffix(')').and_then(|effect| effect.split_once('(')) {
+            Some((effect, counts)) => (effect, counts),
+            None => (effect, "0"),
+        };
+        let (passing, failing) = match counts.split_once('+') {
+            Some((passing, failing)) => (passing.parse().ok()?, failing.parse().ok()?),
+            None => (counts.parse().ok()?, u64::MAX),
         };
         let effect = match effect {
             "panic" => Effect::Panic,
             "change" => Effect::Change,
+            "link" => Effect::Link,
             errno => Effect::Error(errno.parse().ok()?),
         };
-        let passing = AtomicU64::new(passing);
-        Some(Faulty { op: op.replace('-', " "), part: part.to_owned(), effect, passing })
+        let (passing, failing) = (AtomicU64::new(passing), AtomicU64::new(failing));
+        Some(Faulty { op: op.replace('-', " "), part: part.to_owned(), effect, passing, failing })
     }
 
     /// What becomes of this call, if it is one of those.
     fn effect(&self, op: &str, path: &Path) -> Option<Effect> {
         let is_meant = op == self.op && path.to_string_lossy().contains(&*self.part);
-        let passes = || {
-            let before = self.passing.fetch_update(Relaxed, Relaxed, |passing| passing.checked_sub(1));
-            before.is_ok()
-        };
-        (is_meant && !passes()).then_some(self.effect)
+        let is_one_of =
+            |left: &AtomicU64| left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        (is_meant && !is_one_of(&self.passing) && is_one_of(&self.failing)).then_some(self.effect)
     }
 }
 
@@ -153,6 +160,14 @@ fn fail_there(op: &str, path: &Path) -> io::Result<()> {
             std::panic::resume_unwind(Box::new(format!("TAUT_TEST_FAULT: {op} {}", path.display())))
         }
         Some(Effect::Change) => fs::File::options().append(true).open(path)?.write_all(b"\n"),
+        Some(Effect::Link) => {
+            let mut second = path.as_os_str().to_owned();
+            second.push(".second");
+            match fs::hard_link(path, second) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                linked => linked,
+            }
+        }
         None => Ok(()),
     }
 }

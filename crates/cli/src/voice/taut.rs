@@ -697,8 +697,11 @@ impl BuildMessages for Messages {
             (state.needed, state.replayed) = Default::default();
         }
         match why {
-            Retry::Changed => {
-                self.log.say(Level::Info, "the description changed during the build; starting again");
+            Retry::Undefined => {
+                self.log.say(
+                    Level::Info,
+                    "something that the build needs is not defined any more; analysing again",
+                );
             }
             Retry::Lost => {
                 if let Some(text) = self.shown_losses.next(server) {
