@@ -182,7 +182,7 @@ fn shortened(name: &str) -> Cow<'_, str> {
 
 impl error::Error for Error {}
 
-/// The error for a content that a sink did not take.
+/// The error for a file that a sink did not take.
 pub(crate) fn store(entry: &[u8], error: taut_git::Error) -> Error {
     match error {
         // It could not be read, so the archive is at fault.

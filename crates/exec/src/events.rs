@@ -25,7 +25,7 @@ pub enum Step {
     Queued,
     /// The server says that it runs.
     Running,
-    /// The contents of a result are fetched that the server knows.
+    /// The blobs of a result are fetched that the server knows.
     Downloading,
 }
 

@@ -46,7 +46,7 @@ impl Phase {
                 Cause::Lost(object).fail()
             }
             taut_store::Error::Remote(why) => Cause::Server(why).fail(),
-            // A server that answers with wrong contents is unusable for all actions, not only for this one.
+            // A server that answers with wrong bytes is unusable for all actions, not only for this one.
             error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()).fail(),
             error => self.failed(error),
         }

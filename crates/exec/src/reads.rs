@@ -2,7 +2,7 @@
 //!
 //! The first key has the command and the *names* of the inputs, and leads to lists of what earlier runs read. The
 //! second key has, for one of these lists, the contents of what it names as well, and leads to the result. So an input
-//! that was not read may have another content, but an input more or less, which could shadow another one, makes a new
+//! that was not read may have other content, but an input more or less, which could shadow another one, makes a new
 //! key. Both keys are digests of `Action` messages with a salt, and both values are `ActionResult` messages
 //! (docs/store.md, `keys`).
 //!

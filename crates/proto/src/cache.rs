@@ -290,7 +290,7 @@ pub struct UpdatedBlob {
     pub status: Option<Status>,
 }
 
-/// Asks for a content in chunks, each of which is a content of its own.
+/// Asks for a blob in chunks, each of which is a blob of its own.
 #[derive(Clone, PartialEq, Message)]
 pub struct SplitBlobRequest {
     /// Which of several caches of the server.

@@ -1,4 +1,4 @@
-//! Contents whose size is not known: entries of git trees have none, and git's hash begins with it. Each is a stream of
+//! Blobs whose size is not known: entries of git trees have none, and git's hash begins with it. Each is a stream of
 //! its own, several at a time.
 
 use std::{sync::Arc, time::Instant};
@@ -25,7 +25,7 @@ use crate::{
 // Times `MAX_HELD_BYTES` this bounds the memory; fewer would be slow for directories with many small files.
 const STREAMS: usize = 32;
 
-/// Larger contents go to their receiver piece by piece, and are read from there to be hashed.
+/// Larger blobs go to their receiver piece by piece, and are read from there to be hashed.
 // Git hashes the length first, so bytes cannot be hashed as they come: they are held, or read back from the receiver.
 const MAX_HELD_BYTES: usize = 16 << 20;
 
@@ -45,7 +45,7 @@ fn max_bytes(digest: &Digest) -> u64 {
     }
 }
 
-/// Reads contents of unknown size, so many at a time that they fit into memory.
+/// Reads blobs of unknown size, so many at a time that they fit into memory.
 pub(crate) struct Unmeasured(Arc<Semaphore>);
 
 impl Default for Unmeasured {
@@ -55,7 +55,7 @@ impl Default for Unmeasured {
 }
 
 impl Unmeasured {
-    /// Begins to read a content.
+    /// Begins to read a blob.
     pub(crate) fn begin(
         &self,
         link: &Arc<Link>,
@@ -157,7 +157,7 @@ async fn read(link: &Link, can: &Capabilities, digest: &Digest, receiver: &Arc<d
     let end = loop {
         let end = link.tried(&READ, async || attempt(link, &mut unchecked).await).await?;
         match end.ok_or(Error::NotFound(*digest))? {
-            // As for contents of known size, a stream that goes on after each cut may have many attempts.
+            // As for blobs of known size, a stream that goes on after each cut may have many attempts.
             End::Cut => {}
             end => break end,
         }
@@ -206,7 +206,7 @@ async fn pieces(link: &Link, unchecked: &mut Unchecked<'_>) -> std::result::Resu
     // Plain, since a compressed stream cannot go on at an offset that is counted in unpacked bytes without them being
     // counted here, too.
     let resource_name = read_name(&link.instance, unchecked.digest, Form::Plain);
-    // Size 0 in the name: justbuild's server looks contents up by hash alone.
+    // Size 0 in the name: justbuild's server looks blobs up by hash alone.
     let request = ReadRequest { resource_name, read_offset: unchecked.at as i64, read_limit: 0 };
     let opened = link.within(READ.name, deadline, async {
         let codec = ProstCodec::<ReadRequest, ReadResponse>::default();

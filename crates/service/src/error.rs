@@ -11,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, PartialEq, Eq, Debug)]
 // `Clone` and comparable, so texts in place of the errors of libraries: one failed call may answer many questions.
 pub enum Error {
-    /// The content is not there.
+    /// The blob is not there.
     NotFound(Digest),
     /// It may work later; it was tried more than once.
     Transient {
@@ -40,9 +40,9 @@ pub enum Error {
     },
     /// An action was not executed, since some of its inputs are not there; which ones, as far as that is known.
     InputsMissing(Vec<Digest>),
-    /// What came is not the content of this digest.
+    /// What came is not the blob of this digest.
     Corrupt(Digest),
-    /// The content could not be read or written on this side.
+    /// The blob could not be read or written on this side.
     Local(String),
     /// Nothing is asked any more, since an earlier call failed for good.
     Off,

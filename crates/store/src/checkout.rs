@@ -1,6 +1,6 @@
 //! Stored objects as files: one routine for installed results and for the inputs of actions.
 //! What is written is always a copy, never a hard link to a stored inode: a change of a checked-out file changes only
-//! that file. Every content is checked against its name while it is copied. Beneath the directory that the caller holds
+//! that file. Every file is checked against its name while it is copied. Beneath the directory that the caller holds
 //! open, no symbolic link is followed, and no name leads out of it.
 
 use std::{

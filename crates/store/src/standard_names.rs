@@ -3,7 +3,7 @@
 //!
 //! They are kept in lists (`lists.rs`), under the name of the epoch: for each object its standard digest, of a tree
 //! that of its own `Directory` message. Parts of large blobs have names, too: that of the blob, `+`, and where the part
-//! begins. So chunks that a service has of another content are found here. Nothing is lost with one but time: a name
+//! begins. So chunks that a service has of another blob are found here. Nothing is lost with one but time: a name
 //! can be computed again from the object. What is used of the older epoch is written into the younger; the rest is
 //! collected with its objects.
 
@@ -194,7 +194,7 @@ impl StandardNames {
             Key::Part(hash, at) => (hash, at),
             Key::Tree(_) => return None,
         };
-        // With either mode it is one content.
+        // With either mode it is one blob.
         let object = [ObjectType::File, ObjectType::Executable].into_iter().find_map(|object_type| {
             let is_there = self.store.contains(&hash, object_type).ok()?;
             is_there.then_some(ObjectInfo { digest: Digest { hash, size: 0 }, object_type })

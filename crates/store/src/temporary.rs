@@ -63,7 +63,7 @@ impl Drop for Temporary<'_> {
     }
 }
 
-/// A content that comes piece by piece, in a temporary file that stays open meanwhile. Its owner calls
+/// A blob that comes piece by piece, in a temporary file that stays open meanwhile. Its owner calls
 /// [`PartialFile::discard`] when it is dropped.
 // Without the store that it belongs to, which its owner has: a `Temporary` borrows from that.
 #[derive(Default)]

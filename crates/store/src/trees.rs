@@ -2,7 +2,7 @@
 //! Remote Execution API.
 //!
 //! A message has the size of each entry and the target of each link, which the objects themselves say. So what is
-//! encoded has to be stored, and the targets of what is decoded are stored as contents of their own, as the reference
+//! encoded has to be stored, and the targets of what is decoded are stored as blobs of their own, as the reference
 //! does it.
 
 use std::collections::BTreeMap;

@@ -38,7 +38,7 @@ pub(crate) trait ObjectTexts {
     /// An object could not be kept in the store.
     fn not_remembered(&self, object: ObjectInfo, error: &Error, log: &Log);
 
-    /// An identifier without a size, for a server that names contents by hash and size.
+    /// An identifier without a size, for a server that names blobs by hash and size.
     fn no_size(&self, word: &str, log: &Log);
 
     /// A path below an object of which only the beginning is there: the last object on the way, `last`, is taken.

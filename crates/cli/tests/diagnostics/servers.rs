@@ -108,7 +108,7 @@ enum Page {
 
 /// A server that runs.
 enum Running {
-    /// With what it offers, to be begun again with the same contents.
+    /// With what it offers, to be begun again with the same blobs.
     Remote(Server),
     Http(HttpServer),
     Port(SocketAddr),
@@ -504,7 +504,7 @@ impl Servers {
     }
 }
 
-/// A text without how much was sent before a failure: contents are sent at the same time.
+/// A text without how much was sent before a failure: blobs are sent at the same time.
 fn without_sent_bytes(text: &str) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
@@ -520,10 +520,10 @@ fn without_sent_bytes(text: &str) -> String {
 fn change(server: &Server, form: &str) {
     let memory = server.memory();
     match form {
-        "loses all contents" => memory.contents().iter().for_each(|content| memory.remove(content)),
+        "loses all contents" => memory.blobs().iter().for_each(|content| memory.remove(content)),
         "damages all contents" => {
-            for content in memory.contents() {
-                let mut bytes = memory.content(&content).map(|bytes| bytes.to_vec()).unwrap_or_default();
+            for content in memory.blobs() {
+                let mut bytes = memory.blob(&content).map(|bytes| bytes.to_vec()).unwrap_or_default();
                 if let Some(first) = bytes.first_mut() {
                     *first ^= 1;
                     memory.remove(&content);

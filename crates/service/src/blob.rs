@@ -1,5 +1,5 @@
-//! Contents on their way: read piece by piece where they come from, written piece by piece where they go. Neither side
-//! has to hold a large content in memory, and a transfer that was cut goes on at the byte where it was cut.
+//! Blobs on their way: read piece by piece where they come from, written piece by piece where they go. Neither side
+//! has to hold a large blob in memory, and a transfer that was cut goes on at the byte where it was cut.
 
 use std::{
     io,
@@ -8,16 +8,16 @@ use std::{
 
 use taut_digest::Digest;
 
-/// Where bytes of a content come from.
+/// Where bytes of a blob come from.
 pub trait Source: Send + Sync {
     /// Reads bytes from an offset on; 0 at the end. Called in order of offsets, as a rule, but also again from any
     /// offset before.
     ///
     /// # Errors
-    /// The content cannot be read any more.
+    /// The blob cannot be read any more.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// The content consists of these chunks, in this order: it was sent so, and later ones may have some in common with
+    /// The blob consists of these chunks, in this order: it was sent so, and later ones may have some in common with
     /// it.
     // Ignored unless an implementation can use it, here and in `Receiver`.
     fn note_chunks(&self, _: &[Digest]) {}
@@ -43,17 +43,17 @@ fn read_slice(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> usize {
     count
 }
 
-/// A content to be stored.
+/// A blob to be stored.
 #[derive(Clone)]
-pub struct Content {
+pub struct Blob {
     /// Its name.
     pub digest: Digest,
     /// Its bytes.
     pub source: Arc<dyn Source>,
 }
 
-impl Content {
-    /// Reads all of it. Only for contents that are known to be small.
+impl Blob {
+    /// Reads all of it. Only for blobs that are known to be small.
     ///
     /// # Errors
     /// It cannot be read, or has another size by now.
@@ -72,7 +72,7 @@ impl Content {
     }
 }
 
-/// Where bytes of a content go. One transfer calls it from one thread at a time.
+/// Where bytes of a blob go. One transfer calls it from one thread at a time.
 pub trait Receiver: Send + Sync {
     /// A transfer begins; also when it begins anew, and what came before is void.
     ///
@@ -86,8 +86,8 @@ pub trait Receiver: Send + Sync {
     /// They cannot be written.
     fn piece(&self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Passes on what has come, from the beginning: git's hash begins with the size, so a content whose size is not
-    /// known is hashed when all of it is here. Returns whether that is possible; if not, the content comes a second
+    /// Passes on what has come, from the beginning: git's hash begins with the size, so a blob whose size is not
+    /// known is hashed when all of it is here. Returns whether that is possible; if not, the blob comes a second
     /// time.
     ///
     /// # Errors
@@ -101,11 +101,11 @@ pub trait Receiver: Send + Sync {
         None
     }
 
-    /// The content that comes consists of these chunks, in this order.
+    /// The blob that comes consists of these chunks, in this order.
     fn note_chunks(&self, _: &[Digest]) {}
 }
 
-/// Takes a content in memory.
+/// Takes a blob in memory.
 #[derive(Default)]
 // A lock, since a transfer may go on in another thread than it began in.
 pub struct Buffer(Mutex<Vec<u8>>);
