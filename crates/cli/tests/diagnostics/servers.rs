@@ -16,10 +16,10 @@
 //!     `` lengthens what `METHOD` sends ``; `` mistakes digests in `METHOD` ``; `` cuts the connection in `METHOD` ``;
 //!     `` does not take what `METHOD` is given ``.
 //!   - `` ends executions as `END, END` ``: the first ones, by the names of `ENDINGS` in this file.
-//!   - `takes no results`; `holds no contents`; `executes no actions`; `names contents by MD5`; `compresses nothing`;
+//!   - `takes no results`; `holds no blobs`; `executes no actions`; `names blobs by MD5`; `compresses nothing`;
 //!     `speaks version N of the API`; `` knows only the instance `NAME` ``; `encrypts`, with the certificate `good`;
 //!     `` encrypts with the certificate `NAME` ``; `encrypts and asks for certificates`.
-//! - `` `$SERVER` loses all contents. ``, `` … damages all contents. ``, `` `$SERVER` ends. ``
+//! - `` `$SERVER` loses all blobs. ``, `` … damages all blobs. ``, `` `$SERVER` ends. ``
 //! - `` `$HTTP` is a web server … ``: it has the files of `$OUT`. `` `$HTTP` is a web server with the certificate
 //!   `NAME` … ``: by https, with one of `tests/certificates` (`$CERTIFICATES`), or `none`. Its clauses have a path, or
 //!   `*` for all:
@@ -227,11 +227,11 @@ fn offer(kind: &Clause, clauses: &[Clause]) -> Option<Offer> {
             "encrypts with the certificate …" => offer.tls = Some(encryption(&clause.texts[0], false)),
             "encrypts and asks for certificates" => offer.tls = Some(encryption("good", true)),
             "takes no results" => offer.takes_results = false,
-            "holds no contents" => offer.is_cache = false,
+            "holds no blobs" => offer.is_cache = false,
             "executes no actions" => offer.executes = None,
             // By the number of the protocol.
-            "names contents by MD5" => offer.digest_functions = vec![3],
-            "names contents by SHA-1" => offer.digest_functions = vec![SHA1],
+            "names blobs by MD5" => offer.digest_functions = vec![3],
+            "names blobs by SHA-1" => offer.digest_functions = vec![SHA1],
             "compresses nothing" => offer.has_zstd = false,
             "speaks version N of the API" => {
                 let version = i32::try_from(clause.numbers[0]).expect("a small number");
@@ -520,8 +520,8 @@ fn without_sent_bytes(text: &str) -> String {
 fn change(server: &Server, form: &str) {
     let memory = server.memory();
     match form {
-        "loses all contents" => memory.blobs().iter().for_each(|content| memory.remove(content)),
-        "damages all contents" => {
+        "loses all blobs" => memory.blobs().iter().for_each(|content| memory.remove(content)),
+        "damages all blobs" => {
             for content in memory.blobs() {
                 let mut bytes = memory.blob(&content).map(|bytes| bytes.to_vec()).unwrap_or_default();
                 if let Some(first) = bytes.first_mut() {
