@@ -144,12 +144,12 @@ impl fmt::Display for Fault {
             Fault::BadTarget => {
                 f.write_str("it is a symbolic link whose target is empty or has a null character")
             }
-            Fault::Below(above) => write!(f, "its name leads through {above:?}, which is no directory"),
-            Fault::SpecialFile(kind) => write!(f, "it is no file, directory or link, but {kind}"),
+            Fault::Below(above) => write!(f, "its name leads through {above:?}, which is not a directory"),
+            Fault::SpecialFile(kind) => write!(f, "it is not a file, directory or link, but {kind}"),
             Fault::HardLink(target) => {
                 write!(
                     f,
-                    "it is a hard link to {target:?}, which is no file or link before it in the archive"
+                    "it is a hard link to {target:?}, which is not a file or link before it in the archive"
                 )
             }
             Fault::TooMany(limit) => write!(f, "there are more than {limit} entries"),

@@ -106,7 +106,7 @@ fn action(word: &str) -> Option<&str> {
 }
 
 /// The questions that the words of the command line are, each about something else. `unresolved`: what the words name
-/// that are no actions.
+/// that are not actions.
 fn questions(
     words: &[String],
     unresolved: &UnresolvedRequest,

@@ -155,7 +155,9 @@ impl fmt::Display for Cause {
                 SourceProblem::Absent => {
                     write!(f, "no source file {} in repository {}", quoted(path), quoted(repository))
                 }
-                SourceProblem::OtherKind => write!(f, "source {} is no file and no link", shown.display()),
+                SourceProblem::OtherKind => {
+                    write!(f, "source {} is neither a file nor a link", shown.display())
+                }
                 SourceProblem::Unsteady => {
                     write!(f, "source {} keeps changing while it is read", shown.display())
                 }

@@ -193,7 +193,7 @@ impl Execution {
         let is_elsewhere = outside.as_ref().filter(|real| real.as_os_str() != name.as_str());
         let real = is_elsewhere.map_or_else(String::new, |real| format!(" ({})", real.display()));
         let mut wrong =
-            vec![format!("the depfile {depfile} names {shown}{real}, which is no input of the action")];
+            vec![format!("the depfile {depfile} names {shown}{real}, which is not an input of the action")];
         wrong.extend(outside.map(|_| system_dirs::HELP.to_owned()));
         Ok(wrong)
     }

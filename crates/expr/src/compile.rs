@@ -128,7 +128,7 @@ impl Compiler {
 
     fn object(&mut self, json: Json<'_>, index: u32) -> Op {
         let Some(kind) = json.get("type") else {
-            let message = format!("an object without \"type\" is no expression: {}", shown(json));
+            let message = format!("an object without \"type\" is not an expression: {}", shown(json));
             let is_misspelt = json.entries().any(|(key, _)| did_you_mean(key, ["type"]).is_some());
             let advice = match is_misspelt {
                 true => "one of its keys is probably \"type\", misspelt",

@@ -78,7 +78,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NoRepository { path, why } => {
-                write!(f, "{} is no git repository: {why}", path.display())
+                write!(f, "{} is not a git repository: {why}", path.display())
             }
             Error::Malformed { path } => {
                 write!(f, "the file {} does not lead to a git directory (\"gitdir: …\")", path.display())

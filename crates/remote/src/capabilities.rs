@@ -117,7 +117,7 @@ fn of(
         let theirs = if low == high { format!("version {low}") } else { format!("versions {low} to {high}") };
         return Err(format!("the server speaks {theirs} of the API, and taut version {MAJOR}"));
     }
-    let cache = cache_capabilities.ok_or("the server is no cache")?;
+    let cache = cache_capabilities.ok_or("the server is not a cache")?;
     match naming {
         // An empty list is refused, too: names by another function would never be found, and each look-up would be a
         // silent miss.

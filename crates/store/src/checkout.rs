@@ -124,7 +124,7 @@ impl<'s> Installer<'s> {
                     let shown = at.path().display().to_string();
                     return Ok(Err(match at.read_link() {
                         Ok(target) => format!("{shown}, a symbolic link to {}", target.display()),
-                        Err(_) => format!("{shown}, which is no directory"),
+                        Err(_) => format!("{shown}, which is not a directory"),
                     }));
                 }
                 Err(_) => {

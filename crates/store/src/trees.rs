@@ -15,7 +15,7 @@ use taut_proto::{Digest as WireDigest, Directory, DirectoryNode, FileNode, Messa
 
 use crate::{Result, Store, cas::missing};
 
-/// The files and directories of a `Directory` message as objects, with their sizes; none if it is no such message.
+/// The files and directories of a `Directory` message as objects, with their sizes; none if it is not such a message.
 pub(crate) fn measured_entries(encoded: &[u8]) -> Vec<ObjectInfo> {
     let directory = Directory::decode(encoded).unwrap_or_default();
     let object = |digest: &Option<WireDigest>, object_type| {

@@ -151,7 +151,7 @@ pub fn point(op: &'static str, path: &Path) -> io::Result<()> {
 }
 
 #[cold]
-#[allow(clippy::disallowed_methods, reason = "what another program does is no call of this one")]
+#[allow(clippy::disallowed_methods, reason = "what another program does is not a call of this one")]
 fn fail_there(op: &str, path: &Path) -> io::Result<()> {
     match FAIL_WHERE.get().into_iter().flatten().find_map(|faulty| faulty.effect(op, path)) {
         Some(Effect::Error(errno)) => Err(io::Error::from_raw_os_error(errno)),

@@ -177,7 +177,7 @@ impl ObjectTexts for Just {
 impl ObjectTexts for Taut {
     fn no_object_id(&self, word: &str, log: &Log) {
         let forms = "that is HASH, HASH:SIZE or HASH:SIZE:TYPE";
-        log.say(Level::Error, format!("{} is no identifier of an object: {forms}", quoted(word)));
+        log.say(Level::Error, format!("{} is not the identifier of an object: {forms}", quoted(word)));
     }
 
     fn not_taken(&self, error: &Error, store: &Store, _: ObjectDestination<'_>, log: &Log) {

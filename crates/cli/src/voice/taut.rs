@@ -189,7 +189,7 @@ impl Voice for Taut {
         let last = quoted(&normal_path(&join(artifact, &end.at)));
         let why = match end.is_tree {
             true => format!("the directory {last} has no {}", quoted(&end.name)),
-            false => format!("{last} is no directory"),
+            false => format!("{last} is not a directory"),
         };
         log.say(Level::Warn, format!("the result has nothing at {}: {why}; printing {last}", quoted(wanted)));
     }

@@ -190,7 +190,7 @@ fn status(text: &str) -> Instead {
     }
     let (name, message) = text.split_once(": ").unwrap_or((text, ""));
     let number = STATUSES.iter().position(|status| *status == name);
-    let number = number.unwrap_or_else(|| panic!("{name} is no status of gRPC"));
+    let number = number.unwrap_or_else(|| panic!("{name} is not a status of gRPC"));
     Instead::Status(i32::try_from(number).expect("there are 17"), message.to_owned())
 }
 
@@ -478,7 +478,7 @@ impl Servers {
 
     fn proxy(&self, kind: &Clause, fault: LinkFault) -> Running {
         let to =
-            kind.texts[0].parse().unwrap_or_else(|_| panic!("{} is no server of the case", kind.texts[0]));
+            kind.texts[0].parse().unwrap_or_else(|_| panic!("{} is not a server of the case", kind.texts[0]));
         Running::Proxy(Proxy::always(to, fault).unwrap())
     }
 

@@ -183,7 +183,7 @@ impl Pages {
         self.source.fill(self.at + (first * BLOCK_SIZE) as u64, bytes)?;
         let sums = self.sums.of(first, bytes.len().div_ceil(BLOCK_SIZE))?;
         for (at, (block, sum)) in bytes.chunks(BLOCK_SIZE).zip(sums).enumerate() {
-            // A wrong checksum of a block that was read ahead is no damage yet: nothing has asked for that block.
+            // A wrong checksum of a block that was read ahead is not damage yet: nothing has asked for that block.
             if checksum(block) == sum {
                 segment.known |= 1 << (place + at);
                 *known += 1;

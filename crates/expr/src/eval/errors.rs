@@ -274,7 +274,7 @@ pub(super) fn keys_of_no_part(program: &Program, node: u32) -> Option<String> {
     let meant = did_you_mean(wrong, absent);
     let (wrong, construct) = (quoted(wrong), quoted(construct.as_str()));
     Some(match meant {
-        Some(meant) => format!("{wrong} is no part of {construct}; did you mean {}?", quoted(&meant)),
-        None => format!("{wrong} is no part of {construct}, whose parts are {}", enumeration(&parts)),
+        Some(meant) => format!("{wrong} is not a part of {construct}; did you mean {}?", quoted(&meant)),
+        None => format!("{wrong} is not a part of {construct}, whose parts are {}", enumeration(&parts)),
     })
 }
