@@ -38,7 +38,7 @@ fn add(directory: &Path, path: &str, table: &mut String) -> Result<Hash, Box<dyn
             let object_type = if is_executable { ObjectType::Executable } else { ObjectType::File };
             (HashFunction::GitSha1.blob(&fs::read(file)?), object_type)
         } else {
-            return Err(format!("{} is no file and no directory", file.display()).into());
+            return Err(format!("{} is neither a file nor a directory", file.display()).into());
         };
         entries.insert(name, TreeEntry { hash, object_type });
     }

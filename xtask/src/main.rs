@@ -2,7 +2,7 @@
 //!
 //! All tasks of a developer or a build machine that are more than one cargo command are here, in Rust, so that they run
 //! wherever the project compiles. taut is used from outside only, as a binary.
-#![allow(clippy::disallowed_methods, reason = "development tools are no part of the product")]
+#![allow(clippy::disallowed_methods, reason = "development tools are not a part of the product")]
 
 mod answers;
 mod apt;

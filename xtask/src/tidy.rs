@@ -115,7 +115,7 @@ fn directions(table: &[Row], edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<
     for (name, allowed) in table {
         // The order of rows is the proof that there is no cycle.
         for used in allowed.difference(&above) {
-            violations.push(format!("the map lets {name} use {used}, which is no row above it"));
+            violations.push(format!("the map lets {name} use {used}, which is not a row above it"));
         }
         above.insert(name.clone());
         match edges.get(name) {
@@ -234,7 +234,7 @@ mod tests {
         let wrong = "| `a` | x | `b` |\n| `b` | x | – |\n";
         let edges = [("a".to_owned(), BTreeSet::new()), ("b".to_owned(), BTreeSet::new())];
         let found = directions(&table(wrong).unwrap(), &edges.into_iter().collect());
-        assert_eq!(found, ["the map lets a use b, which is no row above it"]);
+        assert_eq!(found, ["the map lets a use b, which is not a row above it"]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub struct Graph {
     pub leaves: usize,
     /// Number of the root. There are as many other tasks.
     pub root: usize,
-    // An array for all: the graph itself is no part of what is measured.
+    // An array for all: the graph itself is not a part of what is measured.
     reads: Vec<[u32; FAN_IN]>,
 }
 

@@ -248,7 +248,7 @@ fn known_object(json: Json<'_>) -> Result<ObjectInfo, Wrong> {
         let object_type = ObjectType::from_letter(data.get("file_type")?.as_str()?.chars().next()?)?;
         Some(ObjectInfo { digest: Digest { hash, size }, object_type })
     };
-    read().ok_or_else(|| format!("{} is no known artifact", shown(json)))
+    read().ok_or_else(|| format!("{} is not a known artifact", shown(json)))
 }
 
 /// The beginning of a JSON text, for messages.
@@ -281,7 +281,7 @@ fn field<'d>(json: Json<'d>, name: &str) -> Result<Json<'d>, Wrong> {
 
 fn stage(json: Json<'_>) -> Result<Map, Wrong> {
     if json.kind() != Kind::Object {
-        return Err(format!("{} is no map of artifacts", shown(json)));
+        return Err(format!("{} is not a map of artifacts", shown(json)));
     }
     let entries = json
         .entries()
@@ -292,7 +292,7 @@ fn stage(json: Json<'_>) -> Result<Map, Wrong> {
 fn implied(root: Json<'_>) -> Result<BTreeSet<Hash>, Wrong> {
     let keys = root.get("implied export targets").into_iter().flat_map(Json::items);
     let hash = |key: Json<'_>| key.as_str().and_then(|key| Hash::from_hex(key).ok());
-    keys.map(|key| hash(key).ok_or_else(|| format!("{} is no key of an entry", shown(key)))).collect()
+    keys.map(|key| hash(key).ok_or_else(|| format!("{} is not the key of an entry", shown(key)))).collect()
 }
 
 fn parse(text: &[u8]) -> Result<Document, Wrong> {
@@ -357,13 +357,13 @@ impl<'d> Values<'d> {
             (Kind::Object, Some(Listed::Node)) => match field(json, "type")?.as_str() {
                 Some("VALUE_NODE") => vec![field(json, "result")?],
                 Some("ABSTRACT_NODE") => vec![field(json, "string_fields")?, field(json, "target_fields")?],
-                _ => return Err(format!("{} is no node", shown(json))),
+                _ => return Err(format!("{} is not a node", shown(json))),
             },
             (Kind::Object, None) => json.entries().map(|(_, value)| value).collect(),
             (Kind::List, _) => json.items().collect(),
             _ => Vec::new(),
         };
-        let text = |json: Json<'d>| json.as_str().ok_or_else(|| format!("{} is no id", shown(json)));
+        let text = |json: Json<'d>| json.as_str().ok_or_else(|| format!("{} is not an id", shown(json)));
         all.into_iter().map(text).collect()
     }
 
@@ -391,7 +391,7 @@ impl<'d> Values<'d> {
                 let (artifacts, runfiles) = (map("artifact_stage")?, map("runfiles")?);
                 // Checked, since all that uses a result relies on it, and the entry may be written by another tool.
                 if artifacts.values().chain(runfiles.values()).any(|value| value.as_artifact().is_none()) {
-                    return Err(format!("{} stages something that is no artifact", shown(json)));
+                    return Err(format!("{} stages something that is not an artifact", shown(json)));
                 }
                 Ok(Value::Result(TargetResult::new(artifacts, runfiles, map("provides")?)))
             }
@@ -480,7 +480,7 @@ pub fn read_entry(text: &[u8]) -> Result<CachedTarget, String> {
     }
     let mut values = Values { nodes: field(provides, "nodes")?, listed, read: HashMap::new() };
     let entry = field(provides, "entry")?;
-    let entry = entry.as_str().ok_or_else(|| format!("{} is no id", shown(entry)))?;
+    let entry = entry.as_str().ok_or_else(|| format!("{} is not an id", shown(entry)))?;
     let (provides, provides_null) = match values.read(entry)? {
         Value::Map(provides) => (provides, false),
         // What just 1.6.5 writes for a directory that is exported as a tree.
@@ -566,12 +566,14 @@ mod tests {
             "the value l contains itself"
         );
         assert_eq!(wrong(entry(r#"{"e": []}"#, plain)), "it provides a list, not a map");
-        assert_eq!(wrong(entry(r#"{"e": {"x": 1}}"#, plain)), "1 is no id");
+        assert_eq!(wrong(entry(r#"{"e": {"x": 1}}"#, plain)), "1 is not an id");
         let local = r#"{"e": {"x": "a"}, "a": {"type": "LOCAL", "data": {"path": "p", "repository": ""}}}"#;
-        assert!(wrong(entry(local, ["\"a\"", "", ""])).ends_with("is no known artifact"));
+        assert!(wrong(entry(local, ["\"a\"", "", ""])).ends_with("is not a known artifact"));
         let node = r#"{"e": {"x": "n"}, "n": {"type": "VALUE_NODE", "result": "e2"}, "e2": {}}"#;
         assert_eq!(wrong(entry(node, ["", "\"n\"", ""])), "there is a map in the place of a result");
         let staged = r#"{"e": {"x": "r"}, "r": {"artifact_stage": "s", "runfiles": "m", "provides": "m"}, "s": {"p": "m"}, "m": {}}"#;
-        assert!(wrong(entry(staged, ["", "", "\"r\""])).ends_with("stages something that is no artifact"));
+        assert!(
+            wrong(entry(staged, ["", "", "\"r\""])).ends_with("stages something that is not an artifact")
+        );
     }
 }

@@ -173,7 +173,7 @@ async fn defined(
     let rule = parse_json_name(kind, workspace.names(named))
         .map_err(|why| fail(no_rule_name(why, &entry, kind, &name)))?;
     if rule.reference != ReferenceType::Target {
-        let message = format!("{} is no name of a rule", taut_expr::json_to_value(kind).to_json());
+        let message = format!("{} is not the name of a rule", taut_expr::json_to_value(kind).to_json());
         let rule = EntityName::Named(rule).to_json();
         let reference = format!("While looking up rule {rule} for {name}:\n{rule} cannot name a rule");
         return Err(fail(Diagnostic::error(message).reference(reference).at(entry.location(Some("type")))));

@@ -559,7 +559,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     if let Some(field) = rule.transitions.keys().find(|field| !has_targets(field)) {
         let field = field.as_str();
         let message = "Config transitions has to be a map from target fields to transition expressions, but";
-        let message = format!("{message} {} is no target field", quoted(&field));
+        let message = format!("{message} {} is not a target field", quoted(&field));
         let path = rule.entry.path().key("config_transitions").key(field);
         let known = rule.target_fields.iter().chain(rule.implicit.keys()).chain(rule.anonymous.keys());
         // The reference lists every transition here, not only the wrong one.
@@ -583,7 +583,7 @@ fn without_nodes(rule: &UserRule) -> impl Iterator<Item = Diagnostic> {
     rule.anonymous.iter().filter(is_lost).map(|(field, AnonymousField { target, .. })| {
         let (field, shown) = (field.as_str(), target.as_str());
         let message = format!(
-            "Anonymous field {} refers to {}, which is no target field",
+            "Anonymous field {} refers to {}, which is not a target field",
             quoted(&field),
             quoted(&shown)
         );

@@ -78,11 +78,11 @@ fn without_special(named: &NamedTarget, root: &Root) -> String {
     let (special, scheme) = match root.source.directory() {
         Some(_) if named.repository.is_empty() => {
             return format!(
-                "remove it, or have links and what is no file or directory ignored, by this in a file repos.json:\n\
+                "remove it, or have links and what is neither a file nor a directory ignored, by this in a file repos.json:\n\
                  {WITHOUT_SPECIAL}"
             );
         }
-        Some(_) => ("links and what is no file or directory", "file ignore-special"),
+        Some(_) => ("links and what is neither a file nor a directory", "file ignore-special"),
         None => ("links and submodules", "git tree ignore-special"),
     };
     format!(

@@ -26,7 +26,7 @@ pub(crate) enum Compression {
 }
 
 impl Compression {
-    /// The format of a content that begins in this way; `None` if it is not compressed.
+    /// The format of a file that begins in this way; `None` if it is not compressed.
     pub(crate) fn of(start: &[u8]) -> Option<Compression> {
         Some(match start {
             [0x1f, 0x8b, ..] => Compression::Gzip,
@@ -43,13 +43,13 @@ impl Compression {
     }
 }
 
-/// Whether a content begins with a header of the format `.lzma`, which has no magic number: properties, size of the
+/// Whether a file begins with a header of the format `.lzma`, which has no magic number: properties, size of the
 /// dictionary, size of the content (`lzma-file-format.txt` of XZ Utils).
 fn is_lzma(start: &[u8]) -> bool {
     let Some(header) = start.first_chunk::<13>() else { return false };
     let dictionary = u32::from_le_bytes([header[1], header[2], header[3], header[4]]);
     let size = u64::from_le_bytes(*header.last_chunk().expect("it is longer"));
-    // XZ Utils, too, accepts only sizes of dictionaries that tools write, and no content of 256 GiB or more.
+    // XZ Utils, too, accepts only sizes of dictionaries that tools write, and no file of 256 GiB or more.
     let is_usual = dictionary == u32::MAX
         || dictionary >= 1 << 12 && {
             let top = 1 << dictionary.ilog2();

@@ -144,12 +144,12 @@ impl fmt::Display for Fault {
             Fault::BadTarget => {
                 f.write_str("it is a symbolic link whose target is empty or has a null character")
             }
-            Fault::Below(above) => write!(f, "its name leads through {above:?}, which is no directory"),
-            Fault::SpecialFile(kind) => write!(f, "it is no file, directory or link, but {kind}"),
+            Fault::Below(above) => write!(f, "its name leads through {above:?}, which is not a directory"),
+            Fault::SpecialFile(kind) => write!(f, "it is not a file, directory or link, but {kind}"),
             Fault::HardLink(target) => {
                 write!(
                     f,
-                    "it is a hard link to {target:?}, which is no file or link before it in the archive"
+                    "it is a hard link to {target:?}, which is not a file or link before it in the archive"
                 )
             }
             Fault::TooMany(limit) => write!(f, "there are more than {limit} entries"),
@@ -182,7 +182,7 @@ fn shortened(name: &str) -> Cow<'_, str> {
 
 impl error::Error for Error {}
 
-/// The error for a content that a sink did not take.
+/// The error for a file that a sink did not take.
 pub(crate) fn store(entry: &[u8], error: taut_git::Error) -> Error {
     match error {
         // It could not be read, so the archive is at fault.

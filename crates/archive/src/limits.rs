@@ -72,7 +72,7 @@ impl Budget {
         CountingReader { inner, maximum: self.maximum, bytes: self.bytes.clone() }
     }
 
-    /// Counts bytes that a content has without being read through [`Budget::count`].
+    /// Counts bytes that a file has without being read through [`Budget::count`].
     // A sparse file costs nothing in the archive: without this, zeros of any amount would be hashed.
     pub(crate) fn claim(&self, size: u64) -> Result<()> {
         self.bytes.set(self.bytes.get().saturating_add(size));

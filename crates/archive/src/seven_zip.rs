@@ -26,7 +26,7 @@ fn corrupt(error: &io::Error) -> Error {
     Error::new(Fault::of_reader(&error.to_string()))
 }
 
-/// Whether a content begins as a 7z archive.
+/// Whether a file begins as a 7z archive.
 pub(crate) fn is_seven_zip(source: &mut (impl Read + Seek)) -> Result<bool> {
     let mut start = Vec::new();
     let read =

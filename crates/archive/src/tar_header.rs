@@ -45,7 +45,7 @@ impl Header {
         if self.0.as_bytes()[124] & 0xc0 == 0xc0 {
             return Err("the size of an entry is negative");
         }
-        self.0.entry_size().map_err(|_| "the size of an entry is no number")
+        self.0.entry_size().map_err(|_| "the size of an entry is not a number")
     }
 
     /// Whether any user may execute it. A mode that is not a number counts as none.

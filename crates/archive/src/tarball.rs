@@ -128,7 +128,7 @@ impl Archive<'_> {
     /// Reads one entry.
     fn entry(&mut self, header: &Header, size: u64, extended: Extended) -> Result<()> {
         let is_pax = extended.is_pax;
-        // The field of the header has 11 octal digits, so contents of 8 GiB and more have their size in a record.
+        // The field of the header has 11 octal digits, so files of 8 GiB and more have their size in a record.
         let size = extended.size.unwrap_or(size);
         let name = extended.sparse.name.clone().or(extended.name.clone()).unwrap_or_else(|| header.name());
         let link = || extended.link.clone().unwrap_or_else(|| header.link());
@@ -155,7 +155,7 @@ impl Archive<'_> {
             b'6' => Err(Error::at(&name, Fault::SpecialFile("a fifo"))),
             b'0' | 0 if name.ends_with(b"/") => {
                 if size > 0 {
-                    return Err(at(malformed("it is a directory and has a content")));
+                    return Err(at(malformed("it is a directory and has content")));
                 }
                 self.layout.directory(&name)
             }

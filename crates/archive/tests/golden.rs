@@ -49,7 +49,7 @@ fn trees_are_those_of_the_reference() {
             wrong.push(format!("{name}: {actual}, not {expected}"));
         }
         let is_needed = differences.get(name).is_none_or(|ours| ours != tree_of_reference);
-        assert!(is_needed, "{name} is no difference");
+        assert!(is_needed, "{name} is not a difference");
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert!(differences.keys().all(|name| reference.contains_key(name)));

@@ -365,6 +365,6 @@ fn of_a_long_name_the_beginning_and_the_end_are_shown() {
     archive.extend(header("short", b'3', 0, ""));
     archive.extend([0; 1024]);
     let text = tar_tree(&archive).unwrap_err().to_string();
-    assert!(text.starts_with("entry \"begin/x/") && text.contains("x/end\": it is no file"), "{text}");
+    assert!(text.starts_with("entry \"begin/x/") && text.contains("x/end\": it is not a file"), "{text}");
     assert!(text.contains('…') && text.len() < 300, "{text}");
 }

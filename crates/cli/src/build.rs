@@ -186,17 +186,7 @@ impl Pass for RunningCall<'_> {
         self.open.messages.executed(&session.origins(request));
     }
 
-    fn build_failed(
-        &mut self,
-        session: &Session,
-        request: &Request,
-        failure: &BuildFailure,
-        is_last: bool,
-    ) -> Exit {
-        let log = self.open.call.log;
-        if failure.is_undefined() && is_last {
-            log.say(Level::Error, call::DESCRIPTION_CHANGING);
-        }
+    fn build_failed(&mut self, session: &Session, request: &Request, failure: &BuildFailure) -> Exit {
         let origins = session.origins(request);
         self.open.messages.failed(failure, &origins);
         Exit::BuildFailure

@@ -13,7 +13,7 @@ use crate::{
     environment::open_store,
     exit::Exit,
     interruption::Interruption,
-    log::{Level, Log},
+    log::Log,
     options,
     progress::Progress,
     remote_execution::{attach, compare_with},
@@ -30,9 +30,6 @@ use crate::{
 
 /// The pattern for all targets of the workspace, from any directory of it.
 const ALL: &str = "//...";
-
-/// The error when no try found the same description from beginning to end.
-pub(crate) const DESCRIPTION_CHANGING: &str = "The description keeps changing while it is being built.";
 
 /// What a call makes from a request if it does not deliver the request itself: a compilation database, say.
 #[derive(Clone, Copy)]
@@ -130,19 +127,10 @@ impl OpenCall<'_> {
     }
 
     /// Reports the failures, if any, in a build of targets that were chosen below the request.
-    pub(crate) fn built(
-        &self,
-        session: &Session,
-        request: &Request,
-        failure: Option<&BuildFailure>,
-        is_last: bool,
-    ) {
+    pub(crate) fn built(&self, session: &Session, request: &Request, failure: Option<&BuildFailure>) {
         let origins = session.origins_of_targets(request);
         self.messages.executed(&origins);
         if let Some(failure) = failure {
-            if failure.is_undefined() && is_last {
-                self.call.log.say(Level::Error, DESCRIPTION_CHANGING);
-            }
             self.messages.failed(failure, &origins);
         }
     }

@@ -126,7 +126,7 @@ impl Check<'_> {
             fresh.stdout = String::from_utf8_lossy(&fresh.stdout).replace(&new, &old).into_bytes();
             if let Some(path) = self.installed_otherwise(directory)? {
                 return self.wrong(format!(
-                    "{} was installed with another content than without cached build state",
+                    "{} was installed with other content than without cached build state",
                     path.display()
                 ));
             }
@@ -165,7 +165,7 @@ impl Check<'_> {
         Ok(exit_of(cached.code))
     }
 
-    /// The first path that the call has installed below a directory with another content than the one without cached
+    /// The first path that the call has installed below a directory with other content than the one without cached
     /// build state has it elsewhere.
     fn installed_otherwise(&self, directory: PathBuf) -> Result<Option<PathBuf>, Exit> {
         // Where a call installs nothing, it makes no directory.

@@ -120,8 +120,8 @@ impl ClosureClient for Running<'_> {
         request::report_problems(problems, request, &o.analysis.target, log)
     }
 
-    fn built(&mut self, session: &Session, request: &Request, failure: Option<&BuildFailure>, is_last: bool) {
-        self.open.built(session, request, failure, is_last);
+    fn built(&mut self, session: &Session, request: &Request, failure: Option<&BuildFailure>) {
+        self.open.built(session, request, failure);
     }
 }
 

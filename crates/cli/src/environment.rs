@@ -38,7 +38,7 @@ pub(crate) fn build_root_exists(build_root: &Path) -> bool {
     taut_sys::Dir::of_user(build_root).is_ok()
 }
 
-/// How contents are named.
+/// How objects are named.
 pub(crate) fn hash_function(options: &Stores) -> HashFunction {
     if options.server.compatible { HashFunction::Sha256 } else { HashFunction::GitSha1 }
 }

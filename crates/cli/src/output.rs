@@ -95,7 +95,7 @@ impl Stream {
             && !self.is_text()
         {
             let (size, hash) = (size(self.size), self.digest.hash);
-            text.add(&format!("[… {size} that are no text; they are shown by: {command} {hash} …]"));
+            text.add(&format!("[… {size} that are not text; they are shown by: {command} {hash} …]"));
             text.end();
             return;
         }
@@ -441,7 +441,7 @@ mod tests {
     fn what_is_no_text_is_not_shown() {
         let text = shortened("a\0b\n");
         assert!(
-            text.starts_with("  [… 4 bytes that are no text; they are shown by: taut install-cas "),
+            text.starts_with("  [… 4 bytes that are not text; they are shown by: taut install-cas "),
             "{text}"
         );
         assert_eq!(text.lines().count(), 1);

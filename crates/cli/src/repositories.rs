@@ -46,7 +46,7 @@ pub(crate) struct Context {
     /// How often a URL is tried, and how long a server may send nothing; as usual if that is not given.
     pub(crate) fetch_attempts: Option<u32>,
     pub(crate) fetch_timeout: Option<Duration>,
-    /// A server that may have contents.
+    /// A server that may have objects.
     pub(crate) server: Option<Arc<SetUpServer>>,
 }
 

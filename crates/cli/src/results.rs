@@ -149,7 +149,7 @@ fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> V
 fn path_of_wrong<'r>(error: &taut_store::Error, results: &'r Results) -> Option<&'r str> {
     let taut_store::Error::WrongAtServer { object, .. } = error else { return None };
     let mut all = results.artifacts.iter().chain(&results.runfiles);
-    // By the hash alone: the same content may be a file in one place and an executable in another.
+    // By the hash alone: the same blob may be a file in one place and an executable in another.
     let found = all.find(|(_, built)| built.info.digest.hash == object.digest.hash);
     found.map(|(path, _)| path.as_str())
 }

@@ -440,13 +440,7 @@ impl Pass for RootPass<'_> {
         self.messages.executed(&session.origins(request));
     }
 
-    fn build_failed(
-        &mut self,
-        session: &Session,
-        request: &Request,
-        failure: &BuildFailure,
-        _: bool,
-    ) -> RootStop {
+    fn build_failed(&mut self, session: &Session, request: &Request, failure: &BuildFailure) -> RootStop {
         self.messages.failed(failure, &session.origins(request));
         voice::of(self.log).root_not_built(request, self.log);
         RootStop::Failed

@@ -1,4 +1,4 @@
-//! The server that executes actions, as set-ups use it: they may find contents there, and keep copies there.
+//! The server that executes actions, as set-ups use it: they may find objects there, and keep copies there.
 
 use std::{fmt, path::PathBuf, sync::OnceLock};
 
@@ -11,7 +11,7 @@ use taut_store::{Error, Store};
 pub(crate) struct SetUpServer {
     pub(crate) endpoint: Endpoint,
     pub(crate) build_root: PathBuf,
-    /// How the server names contents; set-ups name them as git does.
+    /// How the server names objects; set-ups name them as git does.
     pub(crate) naming: HashFunction,
     /// Opened for the first object: mostly nothing is missing.
     stores: OnceLock<Result<Stores, String>>,

@@ -117,7 +117,7 @@ fn warn_of_useless_cache(execution: &options::Execution, stores: &options::Store
         }
         None => format!(
             "--remote-cache has no effect: the rc file names server {server}, which executes, and results are those that it \
-             has\nhelp: -r '' is no server"
+             has\nhelp: -r '' is not a server"
         ),
     };
     // Once, though computed roots have options of their own.

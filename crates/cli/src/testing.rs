@@ -138,8 +138,8 @@ impl ClosureClient for Running<'_> {
         request::report_problems(problems, request, &self.o.build.analysis.target, self.log())
     }
 
-    fn built(&mut self, session: &Session, request: &Request, failure: Option<&BuildFailure>, is_last: bool) {
-        self.open.built(session, request, failure, is_last);
+    fn built(&mut self, session: &Session, request: &Request, failure: Option<&BuildFailure>) {
+        self.open.built(session, request, failure);
         // The last build counts: an earlier one was for a try that was given up.
         self.is_incomplete = failure.is_some();
     }

@@ -247,7 +247,7 @@ impl Watcher<'_> {
                 }
                 Err(SessionEnd::Damaged) => {
                     uses_state = false;
-                    self.log.say(Level::Warn, "Cached build state is damaged, and not used any more.");
+                    self.log.say(Level::Warn, "Cached build state is corrupt; it is not used any more.");
                 }
                 Err(SessionEnd::Collected(paths)) => {
                     self.log.say(Level::Info, what_changed(&self.here, &state.relevant_paths(&paths)));

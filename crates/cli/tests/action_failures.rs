@@ -272,7 +272,7 @@ fn traverse(tool: &Tool, workspace: &Workspace, artifacts: &str, more: &[&str]) 
 fn a_source_that_cannot_be_used_is_reported_with_target_output_and_command() {
     for (source, why) in [
         ("none", "no source file \"none\" in repository \"\"".to_owned()),
-        ("socket", "socket is no file and no link".to_owned()),
+        ("socket", "socket is neither a file nor a link".to_owned()),
         ("loop/x", "loop/x cannot be read: cannot open ".to_owned()),
     ] {
         let (workspace, artifacts) = graph(&[source]);

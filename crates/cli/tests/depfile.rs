@@ -106,7 +106,7 @@ fn what_is_no_input_is_an_error_and_the_tool_chain_is_none() {
         scripted("cp a o/out; echo 'o/out: a /usr/include/stdio.h o/gone.h' > o/out.d", "\"o/out.d\"", "");
     for _ in 0..2 {
         let failed = workspace.run(&taut(), ["build", "t"]).exits(1).stderr;
-        for part in [":t", "o/out", "\"o/out.d\" names \"o/gone.h\", which is no input of the action"] {
+        for part in [":t", "o/out", "\"o/out.d\" names \"o/gone.h\", which is not an input of the action"] {
             assert!(failed.contains(part), "{part}: {failed}");
         }
     }
@@ -130,7 +130,7 @@ fn after_a_depfile_that_names_no_input_nothing_starts() {
                "env": {"type": "singleton_map", "key": "N", "value": {"type": "var", "name": "_"}}}}}}}}}"#;
         workspace.file("RULES", rules.replace("ROUND", &round.to_string()));
         let errors = workspace.run(&taut(), ["build", "-J", "1", "t"]).exits(1).stderr;
-        assert_eq!(errors.matches("names \"other.h\", which is no input").count(), 1, "{errors}");
+        assert_eq!(errors.matches("names \"other.h\", which is not an input").count(), 1, "{errors}");
     }
 }
 
@@ -368,7 +368,7 @@ fn a_source_that_is_read_past_the_inputs_is_an_error() {
         workspace.file("main.c", format!("#include \"{header}\"\nint main(void) {{ return V; }}\n"));
         let failed = workspace.run(&taut(), ["build", "p"]);
         assert_eq!(failed.code, 1, "{}", failed.stderr);
-        assert!(failed.stderr.contains("which is no input of the action"), "{}", failed.stderr);
+        assert!(failed.stderr.contains("which is not an input of the action"), "{}", failed.stderr);
         assert!(failed.stderr.contains(&header), "{}", failed.stderr);
     }
 }
@@ -402,7 +402,7 @@ fn a_header_outside_of_the_workspace_is_an_error_that_says_what_to_do() {
             workspace.run(&taut(), ["build", "p", "-D", &format!(r#"{{"CFLAGS": ["-I{directory}"]}}"#)]);
         let message = failed.exits(1).stderr;
         for part in
-            [&format!("names \"{directory}/far.h\""), "which is no input of the action", "SYSTEM_DIRS"]
+            [&format!("names \"{directory}/far.h\""), "which is not an input of the action", "SYSTEM_DIRS"]
         {
             assert!(message.contains(part), "{part}: {message}");
         }
@@ -500,7 +500,7 @@ fn a_rule_of_a_user_needs_no_list_for_the_headers_of_the_system() {
     let rules = fs::read_to_string(workspace.root().join("RULES")).unwrap();
     workspace.file("RULES", rules.replace("-include ../far.h", &flags(&workspace)));
     let failed = workspace.run(&taut(), ["build", "t"]).exits(1).stderr;
-    assert!(failed.contains("far.h\", which is no input of the action"), "{failed}");
+    assert!(failed.contains("far.h\", which is not an input of the action"), "{failed}");
     let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap();
     workspace.file("TARGETS", targets.replace("\"main.c\"", "\"main.c\", \"mine.system-dirs\""));
     assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);

@@ -495,7 +495,7 @@ fn names_that_are_no_text_are_left_out() {
     let name = std::ffi::OsStr::from_bytes(b"b\xff.c");
     fs::write(project.path().join(name), "").unwrap();
     let written = project.taut(&["init", "--from-sources"]).exits(0).stdout;
-    assert_eq!(written.matches("its name is no text, so it is left out.").count(), 2, "{written}");
+    assert_eq!(written.matches("its name is not text, so it is left out.").count(), 2, "{written}");
     assert!(!written.contains('\u{1b}'), "{written}");
     project.build(&["build", "..."]).exits(0);
 }

@@ -456,10 +456,10 @@ fn roots_that_are_not_there_are_named_with_their_place() {
     fails(&git(&commit), 1, "is a commit, not a tree", &id_place);
     fails(&git(&commit), 1, &format!("git -C {path} rev-parse {commit}^{{tree}}"), is_root);
     fails(&git(&blob), 1, "is a blob, not a tree", &id_place);
-    fails(&git(short), 1, "is no id of a git tree", &id_place);
-    fails(&git("HEAD"), 1, "is no id of a git tree", &id_place);
+    fails(&git(short), 1, "is not the id of a git tree", &id_place);
+    fails(&git("HEAD"), 1, "is not the id of a git tree", &id_place);
     let nowhere = format!(r#"["git tree", "{tree}", "nowhere"]"#);
-    fails(&nowhere, 1, "nowhere is no git repository: it does not exist", &path_place);
+    fails(&nowhere, 1, "nowhere is not a git repository: it does not exist", &path_place);
     fails(&nowhere, 1, is_root, &path_place);
     let directory = format!(r#"["git tree", "{tree}", "."]"#);
     fails(&directory, 1, "has no HEAD", &path_place);

@@ -46,7 +46,7 @@ fn objects(workspace: &Workspace, kinds: &[&str]) -> Vec<PathBuf> {
     all
 }
 
-/// Removes a file, or leaves another content of the same size there.
+/// Removes a file, or leaves other content of the same size there.
 fn spoil(path: &Path, remove: bool) {
     let (mut bytes, mode) = (fs::read(path).unwrap(), fs::metadata(path).unwrap().permissions());
     fs::remove_file(path).unwrap();

@@ -429,7 +429,7 @@ fn a_workspace_can_have_a_tool_chain_of_its_own() {
     install(&workspace, "app", &[]).exits(0);
     assert_eq!(output(&workspace, "app"), "mine tiny\n");
     let failed = install(&workspace, "wrong", &[]).exits(8);
-    assert!(failed.stderr.contains("is no tool chain"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("is not a tool chain"), "{}", failed.stderr);
 }
 
 #[test]

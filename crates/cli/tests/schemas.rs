@@ -18,7 +18,7 @@ fn root() -> &'static Path {
 }
 
 fn parse(name: &str, text: impl Into<String>) -> Document {
-    Document::parse(name, text.into()).unwrap_or_else(|_| panic!("{name} is no JSON"))
+    Document::parse(name, text.into()).unwrap_or_else(|_| panic!("{name} is not JSON"))
 }
 
 fn is_of_type(value: Node<'_>, name: &str) -> bool {

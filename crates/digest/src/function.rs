@@ -64,7 +64,7 @@ impl HashFunction {
                 hasher.update([0]);
                 ContentHasher(Inner::Sha1(hasher))
             }
-            // Without a header: the protocol names contents by the hash of their bytes alone.
+            // Without a header: the protocol names blobs by the hash of their bytes alone.
             HashFunction::Sha256 => ContentHasher(Inner::Sha256(Sha256::new())),
         }
     }

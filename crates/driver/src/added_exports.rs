@@ -85,16 +85,20 @@ impl Session {
             Rc::make_mut(&mut addition.implied).retain(|key| *key == own || is_there(key));
             let result = self.add(&addition);
             // An entry that could not be added must not be implied by those that come after it.
-            are_there.insert(own, result.is_ok());
+            are_there.insert(own, result == Ok(true));
             match result {
-                Ok(()) => self.new_entries.lock().unwrap_or_else(PoisonError::into_inner).push(addition.key),
+                Ok(false) => {}
+                Ok(true) => {
+                    self.new_entries.lock().unwrap_or_else(PoisonError::into_inner).push(addition.key)
+                }
                 Err(why) => added.problems.push(EntryProblem { key: addition.key, why }),
             }
         }
         added
     }
 
-    fn add(&self, addition: &Addition) -> Result<(), String> {
+    /// Whether it was added: not if the session does not know any more what it built. Another build makes the entry.
+    fn add(&self, addition: &Addition) -> Result<bool, String> {
         let Addition { key, name, analysed, implied } = addition;
         // Noted while the text is written, as only that walks over all artifacts.
         let all = RefCell::new(Vec::new());
@@ -111,7 +115,7 @@ impl Session {
         };
         // All artifacts were wanted by the request, so nothing is built for this.
         let text = entry_text(&analysed.result, analysed.provides_null, implied, &known);
-        let text = text.ok_or_else(|| "an artifact of it is not built".to_owned())?;
+        let Some(text) = text else { return Ok(false) };
         let EntityName::Named(named) = &name.name else { unreachable!("an export target has a name") };
         let repository = RepositoryName(named.repository.clone());
         let repository = self.build.get::<RepositoryKeyRule>(repository).ok().flatten();
@@ -119,10 +123,10 @@ impl Session {
         let key_text = repository.and_then(|repository| key_text(&repository, named, &name.config));
         let function = self.execution.store.hash_function();
         let key_text = key_text.filter(|text| CacheKey::of(text, function) == *key);
-        let key_text = key_text.ok_or_else(|| "its key has changed meanwhile".to_owned())?;
+        let Some(key_text) = key_text else { return Ok(false) };
         // An entry refers to objects of the build root.
         self.execution.store.bring(&all.into_inner()).map_err(|error| error.to_string())?;
-        self.exports.add(&key_text, &text).map_err(|error| error.to_string())
+        self.exports.add(&key_text, &text).map(|()| true).map_err(|error| error.to_string())
     }
 
     /// The export targets that are to be added, each after those below it, with the keys of these.

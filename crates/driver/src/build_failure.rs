@@ -96,7 +96,7 @@ impl BuildFailure {
         }
     }
 
-    /// Whether something was not defined: the description changed after it was analysed, or a graph is not complete.
+    /// Whether something was not defined: cached build state or a git repository lost it, or a graph is not complete.
     pub fn is_undefined(&self) -> bool {
         self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_undefined())
     }
@@ -119,8 +119,8 @@ impl BuildFailure {
             return Some(Retry::Lost);
         }
         let lost = || self.is_lost().then_some(Retry::Lost);
-        // If both hold, the change counts: the try after it also analyses every target (`Run::run`).
-        self.is_undefined().then_some(Retry::Changed).or_else(lost)
+        // If both hold, the definition counts: the try after it also analyses every target (`Run::run`).
+        self.is_undefined().then_some(Retry::Undefined).or_else(lost)
     }
 }
 

@@ -30,9 +30,8 @@ pub trait ClosureClient {
     /// The description is wrong.
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Self::Stop;
 
-    /// What was chosen is built, except what failed. `is_last`: though it may be the description's change, it is not
-    /// tried again.
-    fn built(&mut self, session: &Session, request: &Request, failure: Option<&BuildFailure>, is_last: bool);
+    /// What was chosen is built, except what failed.
+    fn built(&mut self, session: &Session, request: &Request, failure: Option<&BuildFailure>);
 }
 
 /// What a call chooses.
@@ -125,7 +124,7 @@ impl ClosurePass<'_> {
             session.commit();
             return Err(Failed::Retry(why));
         }
-        client.built(session, request, failure, is_last);
+        client.built(session, request, failure);
         // Before what follows: what was built is kept, even if that is interrupted.
         session.commit();
         client.may_continue(session)?;

@@ -196,7 +196,7 @@ fn check_target(request: &Request) -> Result<(), RootFailure> {
         return Err(RootFailure::of(problem.below(STEP)));
     }
     let Some(definition) = targets.get(&target.name) else {
-        let problem = Diagnostic::error(format!("{typed} is no target that is defined in {label}"));
+        let problem = Diagnostic::error(format!("{typed} is not a target that is defined in {label}"));
         let meant = did_you_mean(&target.name, targets.entries().map(|(name, _)| name));
         let problem = problem.reference("Not referring to a defined target");
         return Err(RootFailure::of(match meant {
@@ -214,7 +214,7 @@ fn check_target(request: &Request) -> Result<(), RootFailure> {
     };
     if kind.as_str() != Some("export") {
         let shown = taut_repos::plain_json(kind);
-        let problem = Diagnostic::error(format!("{typed} is no export target, but of type {shown}"));
+        let problem = Diagnostic::error(format!("{typed} is not an export target, but of type {shown}"));
         let problem = problem.reference(format!("Target not an export target, but of type {shown}"));
         let problem = problem.at(Location::value(label, at.key("type")));
         let example = format!("{{\"type\": \"export\", \"target\": {}}}", quoted(&target.name));

@@ -48,7 +48,7 @@ pub type Origins = Arc<dyn Fn(&Id) -> Option<Origin> + Send + Sync>;
 pub enum Event<'e> {
     /// The command line is understood.
     CallBegan(Call<'e>),
-    /// All of it is done again: the description changed meanwhile, or something was lost.
+    /// All of it is done again: something was lost.
     CallRestarted,
     /// A root was computed before the request could be understood; not sent of those that were known.
     RootComputed(&'e NewRoot),

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use taut_engine::KeyRef;
 use taut_exec::ArtifactKey;
 use taut_repos::{RepoConfig, Repository, Root, RootPath};
-use taut_sys::{Named, StatSignature, canonical, normal, watch::Noticed};
+use taut_sys::{Named, StatSignature, canonical, fault, normal, watch::Noticed};
 use taut_value::Artifact;
 
 use crate::history::source_file;
@@ -79,7 +79,8 @@ impl Leaves {
     /// out to be damaged.
     pub fn note(&mut self, session: &Session, repositories: &RepoConfig) -> bool {
         let roots = roots(repositories);
-        let Some(leaves) = session.build.leaves() else { return false };
+        let is_damaged = fault::point("collect", Path::new("leaves")).is_err();
+        let Some(leaves) = session.build.leaves().filter(|_| !is_damaged) else { return false };
         for leaf in leaves {
             // Where a file's links lead may have changed since.
             if !self.known.insert(leaf.clone()) && leaf.rule() != "file" {

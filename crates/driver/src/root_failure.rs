@@ -69,7 +69,7 @@ impl RootFailure {
     pub(crate) fn no_tree(root: &ComputedRoot, source: &Path) -> RootFailure {
         let repository = quoted(&root.repository);
         let message = format!(
-            "The workspace root of repository {repository} is no git tree but {}, so it has no tree structure",
+            "The workspace root of repository {repository} is not a git tree but {}, so it has no tree structure",
             source.display()
         );
         let reference = format!("Failed to get the hash of the referenced git tree for {root}");

@@ -1,8 +1,7 @@
 //! The steps of a build: analysis, execution, commit, delivery. Every build takes them in this order: a null build, one
 //! after an edit and a first build differ only in which recorded runs the engine finds good.
 //!
-//! If the description changes during the build, or objects of the store turn out to be lost, the request is read again
-//! and all steps are repeated.
+//! If definitions, or objects of the store, turn out to be lost, the request is read again and all steps are repeated.
 
 use std::sync::Arc;
 
@@ -14,10 +13,10 @@ use crate::{
     SetupError, Sink, TestClient, Traces, UnresolvedRequest, WantedArtifacts, closure_pass::ClosurePass,
 };
 
-/// How often a request is tried when descriptions change between analysis and execution, or objects are lost.
+/// How often a request is tried when definitions or objects are lost.
 pub const MAX_TRIES: usize = 3;
 
-/// How many losses of servers do not count as tries: unlike a description, a server that is short of space may lose
+/// How many losses of servers do not count as tries: a server that is short of space may lose
 /// more while what it lost before is made again.
 const MAX_LOSSES_AT_SERVERS: usize = 5;
 
@@ -42,8 +41,8 @@ pub struct Run<'r> {
 /// Why the steps of a request are repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Retry {
-    /// The description no longer says what was to be built.
-    Changed,
+    /// Something that is to be built is not defined any more.
+    Undefined,
     /// An object that was recorded as stored is missing or damaged; it is made again.
     Lost,
     /// Something of a root is missing or damaged; roots are set up and computed again.
@@ -95,14 +94,8 @@ pub trait Pass {
     /// Execution has ended. `is_complete`: everything that was wanted is there.
     fn executed(&mut self, session: &Session, request: &Request, analysed: &Analysed, is_complete: bool);
 
-    /// Something failed in execution. `is_last`: though it may be the description's change, it is not tried again.
-    fn build_failed(
-        &mut self,
-        session: &Session,
-        request: &Request,
-        failure: &BuildFailure,
-        is_last: bool,
-    ) -> Self::Stop;
+    /// Something failed in execution.
+    fn build_failed(&mut self, session: &Session, request: &Request, failure: &BuildFailure) -> Self::Stop;
 
     /// Everything is built.
     ///
@@ -220,7 +213,7 @@ impl Run<'_> {
         caller: &mut C,
         mut pass: impl FnMut(&Session, &Request, PassAttempt) -> Result<D, Failed<C::Stop>>,
     ) -> Result<D, C::Stop> {
-        let (mut tries, mut losses_at_servers, mut is_changed) = (0, 0, false);
+        let (mut tries, mut losses_at_servers, mut is_undefined) = (0, 0, false);
         loop {
             tries += 1;
             let unresolved = caller.request()?;
@@ -246,7 +239,7 @@ impl Run<'_> {
                 }
             };
             caller.requested(&request);
-            if is_changed {
+            if is_undefined {
                 // The value of a target may be good while a definition that it mentions is no longer kept: analysing
                 // every target interns the definitions again.
                 // What is wrong is reported by the pass that follows.
@@ -268,7 +261,7 @@ impl Run<'_> {
                 }
                 Err(Failed::Stopped(stop)) => return Err(stop),
                 Err(Failed::Retry(why)) => {
-                    is_changed = why == Retry::Changed;
+                    is_undefined = why == Retry::Undefined;
                     sink.event(&Event::CallRestarted);
                     let server = self.store.make_lost_again();
                     if server.is_some() && losses_at_servers < MAX_LOSSES_AT_SERVERS {
@@ -292,7 +285,7 @@ pub struct BuildPass<'w> {
     pub reports_all_actions: bool,
     /// Whether another pass repairs the roots of the request, if something of them is lost.
     pub repairs_roots: bool,
-    /// Whether what may be the description's change, or a lost object, counts as a failure.
+    /// Whether what is lost counts as a failure.
     pub is_last: bool,
     /// Whether the session makes no other pass: what only analysis needs is dropped from memory before execution.
     pub is_only: bool,
@@ -345,7 +338,7 @@ impl BuildPass<'_> {
                         Failed::Retry(Retry::LostRoots)
                     }
                     Some(why) if !is_last => Failed::Retry(why),
-                    _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
+                    _ => Failed::Stopped(client.build_failed(session, request, &failure)),
                 }
             })
         });

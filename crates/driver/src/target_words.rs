@@ -177,7 +177,7 @@ FILE . NAME, also with TREE, GLOB or SYMLINK";
 /// A name of several words: the items of a target name in a targets file of the current module.
 ///
 /// # Errors
-/// The words are no such name.
+/// The words are not such a name.
 pub(crate) fn named(
     repositories: &RepoConfig,
     module: &Str,

@@ -236,7 +236,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             let problem = match wrong {
                 NoObject::Syntax { why, problem } => {
                     let step = format!("Parsing defines entry {shown} failed with error:");
-                    let message = format!("-D is no JSON object: {why}");
+                    let message = format!("-D is not a JSON object: {why}");
                     Diagnostic { message, ..problem.below(&step) }
                 }
                 NoObject::OtherValue(at) => {
@@ -401,6 +401,6 @@ mod tests {
             fixture.ask("", &["t"], &["[]"]).unwrap_err(),
             "-D \"[]\": expected NAME=VALUE or a JSON object"
         );
-        assert!(fixture.ask("", &["t"], &["{"]).unwrap_err().starts_with("-D is no JSON object: "));
+        assert!(fixture.ask("", &["t"], &["{"]).unwrap_err().starts_with("-D is not a JSON object: "));
     }
 }

@@ -283,7 +283,7 @@ struct ActionFacts<'k> {
 /// What source files that change are parts of.
 #[derive(Default)]
 struct ChangedSources {
-    /// What another content of a file changes.
+    /// What other content of a file changes.
     reached: HashSet<Node>,
     /// The actions that have such a file as an input, and did not read it.
     not_reading: HashSet<Id>,

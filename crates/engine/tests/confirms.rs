@@ -81,7 +81,7 @@ fn a_leaf_confirms_what_it_saw_or_does_not() {
     let _ = build.get::<Leaf>("unaccountable".to_owned());
     assert!(confirms("1"));
     assert!(!confirms("unaccountable"), "it left no witness");
-    assert!(!engine.confirms::<Sum>(&2), "it is no leaf");
+    assert!(!engine.confirms::<Sum>(&2), "it is not a leaf");
     write(&world, "1", 1);
     assert!(confirms("1"), "the same was written again");
     write(&world, "1", 5);

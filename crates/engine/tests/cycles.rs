@@ -40,7 +40,7 @@ fn outcome(graph: &Arc<Vec<BTreeSet<u64>>>, jobs: usize) -> Result<Arc<BTreeSet<
             assert_eq!(keys.iter().min(), keys.first(), "{cycle} begins with its least key");
             cycle.to_string()
         }
-        other => panic!("{other:?} is no cycle"),
+        other => panic!("{other:?} is not a cycle"),
     })
 }
 

@@ -129,8 +129,8 @@ impl Rule for ActionRule {
     }
 
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
-        // A definition that is gone is not an internal error: the description may have changed since analysis, and the
-        // request is read again.
+        // A definition that is gone is not an internal error: cached build state may have lost it, and the request is
+        // read again.
         let definition = self.0.definition(&cx, DefinitionKey::action(id)).await;
         let Some(action) = definition.as_deref().and_then(Definition::as_action) else {
             return Err(Cause::Undefined(Undefined::Action(*id)).fail());

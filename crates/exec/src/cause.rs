@@ -42,7 +42,7 @@ pub enum SourceProblem {
 /// The reason of an [`ExecutionFailure`]. Equal reasons are one cause, however many artifacts it affects.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Cause {
-    /// There is no such definition: the description changed after it was analysed, or a graph is not complete.
+    /// There is no such definition: cached build state or a git repository lost it, or a graph is not complete.
     Undefined(Undefined),
     /// An object that was expected in the store is absent or damaged. It counts as absent from now on.
     Lost(ObjectInfo),
@@ -155,7 +155,9 @@ impl fmt::Display for Cause {
                 SourceProblem::Absent => {
                     write!(f, "no source file {} in repository {}", quoted(path), quoted(repository))
                 }
-                SourceProblem::OtherKind => write!(f, "source {} is no file and no link", shown.display()),
+                SourceProblem::OtherKind => {
+                    write!(f, "source {} is neither a file nor a link", shown.display())
+                }
                 SourceProblem::Unsteady => {
                     write!(f, "source {} keeps changing while it is read", shown.display())
                 }

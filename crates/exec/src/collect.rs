@@ -155,7 +155,7 @@ fn output(
 
 /// Nothing is at the path of an output; the names of that directory may show what was meant.
 fn missing(parent: Option<&Dir>, path: &str) -> OutputAtPath {
-    // Only for the message, so a directory that cannot be listed is no further error.
+    // Only for the message, so a directory that cannot be listed is not a further error.
     let there = parent.and_then(|parent| parent.list().ok()).unwrap_or_default();
     let there = there.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
     let (above, name) = split(path);

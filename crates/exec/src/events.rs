@@ -25,7 +25,7 @@ pub enum Step {
     Queued,
     /// The server reports that the action runs.
     Running,
-    /// The contents of the result are fetched from the server.
+    /// The blobs of the result are fetched from the server.
     Downloading,
 }
 

@@ -46,7 +46,7 @@ impl Phase {
                 Cause::Lost(object).fail()
             }
             taut_store::Error::Remote(why) => Cause::Server(why).fail(),
-            // A server that answers with wrong contents is unusable for all actions, not only for this one.
+            // A server that answers with wrong bytes is unusable for all actions, not only for this one.
             error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()).fail(),
             error => self.failed(error),
         }
@@ -56,15 +56,13 @@ impl Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Phase::Inputs => "action was not run: its inputs do not fit into one directory",
-            Phase::Lookup => "action was not run: the action cache cannot be read",
-            Phase::Staging => "action was not run: its directory cannot be prepared",
-            Phase::Running => {
-                "action has no result: its process could not be started, or its end is not known"
-            }
-            Phase::Remote => "action has no result: the server that was to execute it did not",
-            Phase::Collecting => "action was run, but what it left cannot be collected",
-            Phase::Recording => "action was run, but its result cannot be recorded",
+            Phase::Inputs => "was not run: its inputs do not fit into one directory",
+            Phase::Lookup => "was not run: the action cache cannot be read",
+            Phase::Staging => "was not run: its directory cannot be prepared",
+            Phase::Running => "has no result: its process could not be started, or its end is not known",
+            Phase::Remote => "has no result: the server that was to execute it did not",
+            Phase::Collecting => "was run, but what it left cannot be collected",
+            Phase::Recording => "was run, but its result cannot be recorded",
         })
     }
 }
@@ -161,7 +159,7 @@ const UNAVAILABLE: i32 = 14;
 
 impl fmt::Display for ActionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{}", self.phase, self.why)
+        write!(f, "action {}\n{}", self.phase, self.why)
     }
 }
 

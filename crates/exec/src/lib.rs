@@ -124,7 +124,7 @@ impl Depfiles for NoDepfiles {
 
 /// What the rules of this crate share.
 pub struct Execution {
-    /// Where contents go.
+    /// Where objects go.
     pub store: Store,
     /// What results depend on besides definitions and inputs, the value of [`ContextRule`].
     pub context: Vec<u8>,

@@ -195,7 +195,7 @@ impl LocalExecutor {
         // No process of the action is left, so nothing can write to its outputs: they become objects as they are.
         self.collect(key, stage.root(), AddMode::Move, &mut ran).map_err(collecting)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
-            // A command that failed may have stopped before it wrote its outputs, so their absence is no second
+            // A command that failed may have stopped before it wrote its outputs, so their absence is not a second
             // failure.
             ran.missing.clear();
             ran.invalid.clear();

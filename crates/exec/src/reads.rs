@@ -2,7 +2,7 @@
 //!
 //! The first key has the command and the *names* of the inputs, and leads to lists of what earlier runs read. The
 //! second key has, for one of these lists, the contents of what it names as well, and leads to the result. So an input
-//! that was not read may have another content, but an input more or less, which could shadow another one, makes a new
+//! that was not read may have other content, but an input more or less, which could shadow another one, makes a new
 //! key. Both keys are digests of `Action` messages with a salt, and both values are `ActionResult` messages
 //! (docs/store.md, `keys`).
 //!
@@ -193,7 +193,7 @@ impl Execution {
         let is_elsewhere = outside.as_ref().filter(|real| real.as_os_str() != name.as_str());
         let real = is_elsewhere.map_or_else(String::new, |real| format!(" ({})", real.display()));
         let mut wrong =
-            vec![format!("the depfile {depfile} names {shown}{real}, which is no input of the action")];
+            vec![format!("the depfile {depfile} names {shown}{real}, which is not an input of the action")];
         wrong.extend(outside.map(|_| system_dirs::HELP.to_owned()));
         Ok(wrong)
     }

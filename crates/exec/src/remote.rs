@@ -59,7 +59,7 @@ pub struct Endpoint {
     pub id: String,
     /// How messages name it.
     pub name: Arc<str>,
-    /// Its contents. In native mode, names say what they are about.
+    /// Its CAS. In native mode, names say what they are about.
     pub cas: Arc<dyn Cas>,
     /// The results that it knows.
     pub results: Arc<dyn ActionCache>,

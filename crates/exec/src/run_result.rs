@@ -109,12 +109,12 @@ pub struct RunResult {
     pub action_at_server: Option<Digest>,
     /// What that has as its result, if it has a depfile.
     pub at_server: Option<Arc<ActionResult>>,
-    /// How many bytes of contents came for it from servers: with a result from a remote cache, as inputs of an action
+    /// How many bytes of blobs came for it from servers: with a result from a remote cache, as inputs of an action
     /// that runs here, or to be sent to the server that executes it.
     pub fetched_bytes: u64,
     /// How long it waited for these.
     pub downloading: Duration,
-    /// How many bytes of contents were sent to the server that executed it.
+    /// How many bytes of blobs were sent to the server that executed it.
     pub sent_bytes: u64,
     /// How long it waited until that had all inputs, without the time for what had to be fetched first.
     pub uploading: Duration,

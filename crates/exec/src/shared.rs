@@ -46,7 +46,7 @@ use crate::{DepfileInputs, Execution, RunKey, RunResult, StopSwitch, reads::Reco
 pub struct SharedService {
     /// How messages name it.
     pub name: String,
-    /// Contents.
+    /// Its CAS.
     pub cas: Arc<dyn Cas>,
     /// Results.
     pub results: Arc<dyn ActionCache>,
@@ -70,9 +70,9 @@ pub struct Traffic {
     pub hits: u64,
     /// How many results were stored there.
     pub stored: u64,
-    /// How many bytes of contents were fetched.
+    /// How many bytes of blobs were fetched.
     pub fetched_bytes: u64,
-    /// How many bytes of contents were sent.
+    /// How many bytes of blobs were sent.
     pub sent_bytes: u64,
 }
 
@@ -122,7 +122,7 @@ struct Shared {
 struct Problems {
     /// The first reason why something was not done.
     first: Option<Problem>,
-    /// How many contents came that were not what they should be.
+    /// How many blobs arrived that do not match their digests.
     wrong: u64,
 }
 
@@ -165,7 +165,7 @@ impl Shared {
     /// Keeps in mind why something was not answered, and so not done.
     fn note_failure(&self, error: &Error, undone: CacheStep) {
         match error {
-            // The protocol does not promise that the contents of a result are kept as long as the result: an ordinary
+            // The protocol does not promise that the blobs of a result are kept as long as the result: an ordinary
             // miss.
             Error::NotFound(_) => {}
             // The reason was noted when that began.
@@ -301,8 +301,8 @@ impl SharedCache {
         let mut problems = self.shared.problems.lock().unwrap_or_else(PoisonError::into_inner);
         let Problems { first, wrong } = std::mem::take(&mut *problems);
         let wrong = (wrong > 0).then(|| match wrong {
-            1 => "a content came that does not match its digest; it was not used".to_owned(),
-            _ => format!("{wrong} contents came that do not match their digests; they were not used"),
+            1 => "a blob arrived that does not match its digest; it was not used".to_owned(),
+            _ => format!("{wrong} blobs arrived that do not match their digests; they were not used"),
         });
         let of_cache = |problem| format!("remote cache {}: {problem}", self.shared.service.name);
         match first {
@@ -313,7 +313,7 @@ impl SharedCache {
     }
 }
 
-/// The bytes of some contents.
+/// The bytes of some blobs.
 fn total(digests: impl Iterator<Item = Digest>) -> u64 {
     digests.map(|digest| digest.size).fold(0, u64::saturating_add)
 }

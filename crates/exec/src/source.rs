@@ -190,7 +190,7 @@ impl Execution {
         self.store_object(object, &read, Path::new("")).map(|()| true)
     }
 
-    /// Stores an object with all that is below it; `read` has the contents.
+    /// Stores an object with all that is below it; `read` reads objects.
     fn store_object(&self, object: &ObjectInfo, read: &ReadObject<'_>, root: &Path) -> Result<(), Fail> {
         // A stack in place of recursion: how deep a tree is nested is up to the description.
         let mut pending = vec![Pending::Object(object.digest.hash, object.object_type)];

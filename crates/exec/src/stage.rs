@@ -3,7 +3,7 @@
 //! Creating and removing files is the slowest operation of file systems, so a stage keeps what the next action has in
 //! common with the last one. After an action it is compared with what was put there: size, times, inode and mode of
 //! every file, the entries of every directory. What differs in any way is removed; what is unchanged stays, moves to
-//! another path, or has its inode reused for another content. All files are private copies: an action that changes one,
+//! another path, or has its inode reused for other content. All files are private copies: an action that changes one,
 //! even as root, changes nothing that another action will read.
 //!
 //! An action can do with its directory what it wants, and also replace it. So the directory is held open, everything in
@@ -29,7 +29,7 @@ pub(crate) struct StageContent {
     directories: BTreeSet<Vec<u8>>,
 }
 
-/// The size of the largest file whose inode may be reused for another content, in bytes.
+/// The size of the largest file whose inode may be reused for other content, in bytes.
 // For a larger file the cost is in writing its content, not in making an inode.
 const MAX_REUSED_BYTES: u64 = 1 << 20;
 

@@ -10,7 +10,7 @@ use taut_value::{Str, deep, quoted};
 /// Why a tree cannot be made.
 pub(crate) enum TreeError {
     Store(taut_store::Error),
-    /// Different contents at one path of trees that have to be disjoint.
+    /// Different objects at one path of trees that have to be disjoint.
     Conflict(String),
     /// A stage with an entry at this path forms no directory.
     NoDirectory(String),

@@ -200,7 +200,7 @@ fn each_fault_of_a_source_has_its_own_cause() {
     symlink("loop", world.path("loop")).unwrap();
     for (name, text) in [
         ("none", "no source file \"none\" in repository \"\"".to_owned()),
-        ("socket", format!("source {} is no file and no link", world.path("socket").display())),
+        ("socket", format!("source {} is neither a file nor a link", world.path("socket").display())),
         ("restless", format!("source {} keeps changing while it is read", world.path("restless").display())),
         ("loop/x", format!("source {} cannot be read: cannot open ", world.path("loop/x").display())),
     ] {

@@ -128,7 +128,7 @@ impl Compiler {
 
     fn object(&mut self, json: Json<'_>, index: u32) -> Op {
         let Some(kind) = json.get("type") else {
-            let message = format!("an object without \"type\" is no expression: {}", shown(json));
+            let message = format!("an object without \"type\" is not an expression: {}", shown(json));
             // A key that is probably misspelt is looked for when that is an error (`Evaluator::without_type`).
             let advice = "a map is written as {\"type\": \"'\", \"$1\": {…}}, or put together with \"singleton_map\" and \"map_union\"";
             return Op::Broken(message, Some(advice));

@@ -168,7 +168,7 @@ impl<'r, 'd> Transfer<'r, 'd> {
         let file_error = |error: taut_sys::Error| Cause::File(error.to_string());
         // Before it is opened, since opening a fifo would wait for a writer.
         if Named::stat(path).map_err(file_error)?.kind != FileKind::File {
-            return Err(Cause::File(format!("{} is no file", path.display())));
+            return Err(Cause::File(format!("{} is not a file", path.display())));
         }
         let named = Named::of_user(path).map_err(file_error)?;
         let mut source = named.at().open_followed().map_err(file_error)?;

@@ -109,7 +109,7 @@ pub enum Tagged {
 }
 
 /// The newest commit of a branch at a URL; of a tag, if there is no such branch, or of `HEAD`. `cwd` is a directory
-/// that is no git repository.
+/// that is not a git repository.
 ///
 /// # Errors
 /// The URL does not answer, or has no such branch.

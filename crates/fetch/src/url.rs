@@ -18,15 +18,15 @@ pub(crate) fn place(url: &str) -> Result<UrlTarget, Cause> {
     // No general parser of URLs: the library parses what it is given again, and here only three schemes have a
     // meaning.
     let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(Cause::Url("it is no URL: it has no scheme such as https://".to_owned()));
+        return Err(Cause::Url("it is not a URL: it has no scheme such as https://".to_owned()));
     };
     match scheme.to_ascii_lowercase().as_str() {
         "http" | "https" if has_port_out_of_range(rest) => {
-            Err(Cause::Url("its port is no number from 1 to 65535".to_owned()))
+            Err(Cause::Url("its port is not a number from 1 to 65535".to_owned()))
         }
         "http" | "https" => match ureq::http::Uri::try_from(url) {
             Ok(_) => Ok(UrlTarget::Http),
-            Err(why) => Err(Cause::Url(format!("it is no URL: {why}"))),
+            Err(why) => Err(Cause::Url(format!("it is not a URL: {why}"))),
         },
         "file" => {
             // RFC 8089: the host may be empty or `localhost`.

@@ -79,7 +79,7 @@ fn no_redirection(what: &str) -> String {
     if what.chars().nth(MAX_SHOWN).is_some() {
         shown.push('…');
     }
-    format!("the server redirects to something that is no URL: {shown}")
+    format!("the server redirects to something that is not a URL: {shown}")
 }
 
 /// Why a connection ended, or could not be made.

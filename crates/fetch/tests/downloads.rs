@@ -392,7 +392,7 @@ fn a_redirection_that_leads_nowhere_is_the_fault_of_the_server() {
     let case = Case::new(options());
     for (path, words) in [
         ("/ftp", "the server redirects to a URL of the scheme ftp, which is not supported"),
-        ("/spaces", "the server redirects to something that is no URL: http://a b/"),
+        ("/spaces", "the server redirects to something that is not a URL: http://a b/"),
         ("/none", "the server redirects, and does not say where to"),
         ("/headers", "the server's answer has more lines in its header than are accepted"),
     ] {

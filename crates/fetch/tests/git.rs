@@ -664,7 +664,7 @@ fn a_command_makes_a_tree() {
     assert!(text.contains("the command failed with exit code 7; neither"), "{text}");
     assert!(text.ends_with("; it printed\nwhy\nbecause"), "{text}");
     let text = run(&case, "mkfifo f", tree).unwrap_err().to_string();
-    assert!(text.contains("is no file, directory or symbolic link"), "{text}");
+    assert!(text.contains("is not a file, directory or symbolic link"), "{text}");
     let text = run(&case, "kill -9 $$", tree).unwrap_err().to_string();
     assert!(text.contains("the command was killed by signal 9"), "{text}");
 }

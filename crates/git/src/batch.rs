@@ -17,7 +17,7 @@ use crate::{
     sink::{check_size, for_each_piece, read_whole},
 };
 
-/// Contents up to this size in bytes are held in memory while they are written.
+/// Blobs up to this size in bytes are held in memory while they are written.
 const MAX_IN_MEMORY: u64 = 4 << 20;
 
 /// Batches with so many objects at most are written as loose objects.
@@ -132,7 +132,7 @@ impl ObjectSink for Batch<'_> {
         if size < MAX_IN_MEMORY {
             return self.blob(&read_whole(size, content)?);
         }
-        // A large content is deflated while it is read; if the repository turns out to have it, it is taken back.
+        // A large blob is deflated while it is read; if the repository turns out to have it, it is taken back.
         self.use_pack()?;
         let mut hasher = HashFunction::GitSha1.blob_hasher(size);
         let mut open = self.pack.begin(Kind::Blob, size);

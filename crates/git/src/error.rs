@@ -51,7 +51,7 @@ pub enum Error {
         /// What reading it answered.
         why: String,
     },
-    /// A content is larger than [`MAX_OBJECT_SIZE`], so it could not be read back.
+    /// A blob is larger than [`MAX_OBJECT_SIZE`], so it could not be read back.
     TooLarge {
         /// Its size in bytes.
         size: u64,
@@ -78,7 +78,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NoRepository { path, why } => {
-                write!(f, "{} is no git repository: {why}", path.display())
+                write!(f, "{} is not a git repository: {why}", path.display())
             }
             Error::Malformed { path } => {
                 write!(f, "the file {} does not lead to a git directory (\"gitdir: …\")", path.display())
@@ -94,7 +94,7 @@ impl fmt::Display for Error {
             }
             Error::Content { why } => f.write_str(why),
             Error::TooLarge { size } => {
-                write!(f, "a content of {size} bytes is too large, the limit is {MAX_OBJECT_SIZE}")
+                write!(f, "a blob of {size} bytes is too large, the limit is {MAX_OBJECT_SIZE}")
             }
             Error::Path { path, fault } => write!(f, "{path:?} cannot be in a tree: {fault}"),
             Error::Link { tree, link, fault } => {

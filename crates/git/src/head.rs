@@ -67,7 +67,7 @@ fn has_references(path: &Path, directories: &Directories) -> Result<()> {
         true => Ok(()),
         false => Err(Error::NoRepository {
             path: path.to_owned(),
-            why: format!("{} is no directory", refs.display()),
+            why: format!("{} is not a directory", refs.display()),
         }),
     }
 }
@@ -112,7 +112,7 @@ fn reference(directories: &Directories, name: &str) -> std::result::Result<Optio
     // The name comes from a file: with `..` it could lead to a file outside of the repository.
     let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     if !name.split('/').all(is_plain) {
-        return Err(format!("{name} is no name of a reference"));
+        return Err(format!("{name} is not the name of a reference"));
     }
     // A linked worktree has its own HEAD, and the branches of the main one.
     for directory in [&directories.git, &directories.common] {

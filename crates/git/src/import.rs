@@ -80,7 +80,7 @@ pub fn import(
                     tree.put(&components(&name), TreeEntry { hash, object_type })?;
                 }
                 FileKind::Special if special == SpecialFiles::Refuse => {
-                    let why = format!("{} is no file, directory or symbolic link", at.path().display());
+                    let why = format!("{} is not a file, directory or symbolic link", at.path().display());
                     return Err(Error::Content { why });
                 }
                 FileKind::Symlink | FileKind::Special => {}

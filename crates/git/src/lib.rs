@@ -3,7 +3,7 @@
 //!
 //! [`Repository`] finds the object database of a repository (bare or not, a linked worktree, a submodule) and reads
 //! loose and packed objects by their ids, through alternates as well. What it returns has the hash that it was asked
-//! for, so a damaged database yields errors and never wrong contents.
+//! for, so a damaged database yields errors and never wrong objects.
 //!
 //! [`Writer`] makes a bare repository and writes to it: objects in a [`Batch`], which appear together and only when all
 //! are complete, and tags that protect trees from `git gc`. [`TreeBuilder`] puts a tree together path by path.

@@ -47,7 +47,7 @@ pub(crate) fn directories(path: &Path) -> Result<Directories> {
     }
     let objects = common.join("objects");
     if !kind(&objects)?.is_some_and(|stat| stat.is_dir()) {
-        return Err(no_repository(format!("{} is no directory", objects.display())));
+        return Err(no_repository(format!("{} is not a directory", objects.display())));
     }
     Ok(Directories { git: git_directory, common })
 }

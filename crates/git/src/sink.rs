@@ -53,7 +53,7 @@ impl ObjectSink for HashOnly {
     }
 }
 
-/// Fails if a content could not be read back.
+/// Fails if a blob could not be read back.
 // Checked when written: an object that is stored and later refused by `Repository::read` would be found too late.
 pub(crate) fn check_size(size: u64) -> Result<()> {
     if size > MAX_OBJECT_SIZE as u64 { Err(Error::TooLarge { size }) } else { Ok(()) }
@@ -65,7 +65,7 @@ pub(crate) fn for_each_piece(
     content: &mut dyn Read,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    // Small contents are most; they do not pay for 64 KiB of zeros.
+    // Small blobs are most; they do not pay for 64 KiB of zeros.
     let mut buffer = vec![0; size.clamp(1, 1 << 16) as usize];
     let mut left = size;
     while left > 0 {
@@ -82,7 +82,7 @@ pub(crate) fn for_each_piece(
     Ok(())
 }
 
-/// The whole of a content of `size` bytes.
+/// The whole of a blob of `size` bytes.
 pub(crate) fn read_whole(size: u64, content: &mut dyn Read) -> Result<Vec<u8>> {
     // A stream that claims to be long and is not allocates no more than it has.
     let mut whole = Vec::with_capacity(size.min(1 << 20) as usize);

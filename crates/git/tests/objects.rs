@@ -167,7 +167,7 @@ fn what_is_no_repository_is_an_error_that_says_why() {
     assert!(why("file").contains("does not lead to a git directory"), "{}", why("file"));
     let git = GitRepository::new(at("broken.git"));
     fs::remove_dir_all(git.path().join("objects")).unwrap();
-    assert!(why("broken.git").ends_with("objects is no directory"), "{}", why("broken.git"));
+    assert!(why("broken.git").ends_with("objects is not a directory"), "{}", why("broken.git"));
     // A cycle of alternates ends.
     let [a, b] = ["a.git", "b.git"].map(|name| GitRepository::new(at(name)));
     for (one, other) in [(&a, &b), (&b, &a)] {

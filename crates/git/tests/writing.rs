@@ -256,7 +256,7 @@ fn trees_are_those_of_git() {
     rustix_fifo(&work.join("d/fifo"));
     assert!(import(&work_dir, SpecialFiles::Ignore, &wanted, &mut HashOnly).is_ok());
     let error = import(&work_dir, SpecialFiles::Refuse, &wanted, &mut HashOnly).unwrap_err();
-    assert!(error.to_string().contains("d/fifo is no file"), "{error}");
+    assert!(error.to_string().contains("d/fifo is not a file"), "{error}");
 }
 
 fn rustix_fifo(path: &Path) {

@@ -61,13 +61,13 @@ impl Any {
 /// What a server can do as one that executes.
 #[derive(Clone, PartialEq, Message)]
 pub struct ExecutionCapabilities {
-    /// How it names contents.
+    /// How it names blobs.
     #[prost(int32, tag = "1")]
     pub digest_function: i32,
     /// Whether it executes.
     #[prost(bool, tag = "2")]
     pub exec_enabled: bool,
-    /// How it names contents, if in several ways.
+    /// How it names blobs, if in several ways.
     #[prost(int32, repeated, tag = "5")]
     pub digest_functions: Vec<i32>,
 }
@@ -290,7 +290,7 @@ pub struct UpdatedBlob {
     pub status: Option<Status>,
 }
 
-/// Asks for a content in chunks; each chunk is a content of its own.
+/// Asks for a blob in chunks; each chunk is a blob of its own.
 #[derive(Clone, PartialEq, Message)]
 pub struct SplitBlobRequest {
     /// Which of several caches of the server.

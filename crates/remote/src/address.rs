@@ -41,7 +41,7 @@ impl Address {
         }
         // Port 0 means "any" to a server that listens, and nothing to a client.
         if !matches!(port.parse::<u16>(), Ok(port) if port > 0) {
-            return Err("its port is no number from 1 to 65535".to_owned());
+            return Err("its port is not a number from 1 to 65535".to_owned());
         }
         Ok(Address { authority: authority.to_owned(), is_encrypted })
     }

@@ -23,9 +23,9 @@ use crate::{
     waits::Waiting,
 };
 
-// gRPC's default of 4 MiB is less than the result of an action with tens of thousands of outputs. Contents never need
+// gRPC's default of 4 MiB is less than the result of an action with tens of thousands of outputs. Blobs never need
 // it: taut's batches are smaller (`capabilities.rs`).
-/// The largest message that is taken: a batch of contents, or the result of an action with very many outputs.
+/// The largest message that is taken: a batch of blobs, or the result of an action with very many outputs.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// How many bytes a second a connection has to carry at least; else a batch exceeds its deadline.
@@ -44,7 +44,7 @@ pub(crate) struct Method {
     pub(crate) is_write: bool,
 }
 
-// Three kinds because they have three consequences: a status may be transient, wrong contents are asked for again,
+// Three kinds because they have three consequences: a status may be transient, wrong blobs are asked for again,
 // and an error of this side ends the call at once.
 /// Why an attempt failed.
 pub(crate) enum Failure {
@@ -73,7 +73,7 @@ pub(crate) struct Link {
     // Locked only to be copied or replaced, never across a wait: clones of a channel share its connection.
     channel: Mutex<(u64, Channel)>,
     pub(crate) instance: String,
-    /// How contents are named, as a number of the protocol; 0 where it has none.
+    /// How blobs are named, as a number of the protocol; 0 where it has none.
     pub(crate) digest_function: i32,
     pub(crate) patience: Patience,
     pub(crate) give_up: Arc<GiveUp>,
@@ -155,13 +155,13 @@ impl Link {
     }
 
     /// One question and one answer; `None` if the server answers that there is no such thing. `bytes`: how many
-    /// contents pass, which takes time.
+    /// blobs pass, which takes time.
     pub(crate) async fn unary<Q, A>(&self, method: &Method, request: &Q, bytes: u64) -> Result<Option<A>>
     where
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
-        // The deadline grows with the size: a fixed one would refuse slow links just when large contents pass.
+        // The deadline grows with the size: a fixed one would refuse slow links just when large blobs pass.
         let deadline = self.patience.deadline + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
         let attempt = async || {
             let call = async {
@@ -208,7 +208,7 @@ impl Link {
                     Failure::Here(error) => return Err(error),
                     Failure::Wrong(error) if is_last => return Err(error),
                     Failure::Wrong(_) => {}
-                    // An answer, not a failure: the API has NOT_FOUND for a result, content or operation that is not
+                    // An answer, not a failure: the API has NOT_FOUND for a result, blob or operation that is not
                     // there.
                     Failure::Status(status) if status.code() == Code::NotFound => return Ok(None),
                     // The server would answer the next call of any kind in the same way (no permission, no such

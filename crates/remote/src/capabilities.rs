@@ -16,9 +16,9 @@ pub(crate) const NAME: &str = "GetCapabilities";
 
 const GET: Method = Method { name: NAME, path: PATH, is_write: false };
 
-/// The most bytes of contents in one batch, whatever the server says: gRPC servers refuse messages of more than 4 MiB
+/// The most bytes of blobs in one batch, whatever the server says: gRPC servers refuse messages of more than 4 MiB
 /// unless they are configured otherwise.
-// One MiB below the limit of gRPC, for the digests and the frame of each content.
+// One MiB below the limit of gRPC, for the digests and the frame of each blob.
 const MAX_BATCH_BYTES: u64 = 3 << 20;
 
 /// The major version of the API that taut speaks.
@@ -26,17 +26,17 @@ const MAJOR: i32 = 2;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Capabilities {
-    /// Contents from this size on go by stream.
+    /// Blobs from this size on go by stream.
     pub(crate) max_batch_bytes: u64,
     /// Whether results may be stored.
     pub(crate) takes_results: bool,
-    /// Whether streams, and contents of batches that are read, may be compressed.
+    /// Whether streams, and blobs of batches that are read, may be compressed.
     pub(crate) has_zstd: bool,
-    /// Whether contents of batches that are put may be.
+    /// Whether blobs of batches that are put may be.
     pub(crate) takes_zstd: bool,
-    /// Whether a content can be asked for in chunks.
+    /// Whether a blob can be asked for in chunks.
     pub(crate) splits: bool,
-    /// Whether a content can be put as chunks.
+    /// Whether a blob can be put as chunks.
     pub(crate) splices: bool,
 }
 
@@ -129,12 +129,12 @@ fn of(
         let theirs = if low == high { format!("version {low}") } else { format!("versions {low} to {high}") };
         return Err(format!("the server speaks {theirs} of the API, and taut version {MAJOR}"));
     }
-    let cache = cache_capabilities.ok_or("the server is no cache")?;
+    let cache = cache_capabilities.ok_or("the server is not a cache")?;
     match naming {
         // An empty list is refused, too: names by another function would never be found, and each look-up would be a
         // silent miss.
         HashFunction::Sha256 if !cache.digest_functions.contains(&SHA256) => {
-            let mut why = "the server does not name contents by SHA-256".to_owned();
+            let mut why = "the server does not name blobs by SHA-256".to_owned();
             if executes {
                 why += "\nhelp: a server of justbuild that was started without --compatible is for calls without it";
             }
@@ -143,7 +143,7 @@ fn of(
         // It announces what its names are made of; standard servers with SHA-1 do not announce an execution of git
         // trees.
         HashFunction::GitSha1 if !cache.digest_functions.contains(&SHA1) => {
-            return Err("the server does not name contents as git does, as only justbuild's own does\nhelp: for all other \
+            return Err("the server does not name blobs as git does, as only justbuild's own does\nhelp: for all other \
                         servers there is --compatible"
                 .to_owned());
         }
@@ -161,7 +161,7 @@ fn of(
         // The two lists are two fields of the API: what a server accepts in streams (6) and in batches that are put
         // (7).
         has_zstd: cache.supported_compressors.contains(&ZSTD),
-        // Chunks are named by SHA-256 (`chunks.rs`), so they can be contents only where all others are named so, too.
+        // Chunks are named by SHA-256 (`chunks.rs`), so they can be blobs only where all others are named so, too.
         splits: cache.blob_split_support && naming == HashFunction::Sha256,
         splices: cache.blob_splice_support && naming == HashFunction::Sha256,
         takes_zstd: cache.supported_batch_update_compressors.contains(&ZSTD),

@@ -1,8 +1,8 @@
-//! Large contents in chunks, if the server supports it: if a content differs little from an earlier one, only the new
-//! chunks are transferred. Where chunks begin follows from the content, so versions of a file have most of them in
+//! Large blobs in chunks, if the server supports it: if a blob differs little from an earlier one, only the new
+//! chunks are transferred. Where chunks begin follows from the blob, so versions of a file have most of them in
 //! common.
 //!
-//! Whatever fails, the content goes as a stream, which needs none of this.
+//! Whatever fails, the blob goes as a stream, which needs none of this.
 
 use std::io;
 
@@ -28,22 +28,22 @@ const SPLICE: Method = Method {
     is_write: true,
 };
 
-/// No content is taken in more chunks: what a server says of it is held in memory.
+/// No blob is taken in more chunks: what a server says of it is held in memory.
 // A digest takes some 70 bytes, so a list of that length takes some 20 MiB.
 const MAX_CHUNKS: usize = 1 << 18;
 
 /// How many bytes of chunks are asked for at once.
-// Each chunk is held until the ones before it were written, so this is the memory of one content.
+// Each chunk is held until the ones before it were written, so this is the memory of one blob.
 pub(crate) const WINDOW_BYTES: u64 = 16 << 20;
 
-/// Where a chunk is in a content.
+/// Where a chunk is in a blob.
 #[derive(Clone, Copy)]
 pub(crate) struct Chunk {
     pub(crate) digest: Digest,
     pub(crate) offset: u64,
 }
 
-/// The bytes of a chunk, read from the content.
+/// The bytes of a chunk, read from the blob.
 pub(crate) struct Part {
     pub(crate) whole: std::sync::Arc<dyn Source>,
     pub(crate) chunk: Chunk,
@@ -57,7 +57,7 @@ impl Source for Part {
     }
 }
 
-/// The chunks of a content, by what is in it.
+/// The chunks of a blob, by what is in it.
 pub(crate) fn of(source: &dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
     let (mut chunks, mut buffer, mut offset, mut read) = (Vec::new(), Vec::new(), 0, 0_u64);
     loop {
@@ -86,7 +86,7 @@ pub(crate) fn of(source: &dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
     }
 }
 
-/// The chunks that a server has of a content; `None` if it has none, or says something else.
+/// The chunks that a server has of a blob; `None` if it has none, or says something else.
 pub(crate) async fn split(link: &Link, digest: &Digest) -> Option<Vec<Digest>> {
     let request = SplitBlobRequest {
         instance_name: link.instance.clone(),
@@ -97,13 +97,13 @@ pub(crate) async fn split(link: &Link, digest: &Digest) -> Option<Vec<Digest>> {
     let chunks: Vec<Digest> = answer.chunk_digests.iter().filter_map(wire::parse).collect();
     // Sizes come from the server; a sum that wraps could agree by accident.
     let total = chunks.iter().map(|chunk| chunk.size).fold(0, u64::saturating_add);
-    // The list is not trusted: a digest that cannot be read, one chunk, or sizes with another sum mean that the content
+    // The list is not trusted: a digest that cannot be read, one chunk, or sizes with another sum mean that the blob
     // goes as a stream.
     let is_good = chunks.len() == answer.chunk_digests.len() && (2..=MAX_CHUNKS).contains(&chunks.len());
     (is_good && total == digest.size && chunks.iter().all(|chunk| chunk.size > 0)).then_some(chunks)
 }
 
-/// Puts a content together at the server.
+/// Puts a blob together at the server.
 pub(crate) async fn splice(link: &Link, digest: &Digest, chunks: &[Chunk]) -> Result<()> {
     let request = SpliceBlobRequest {
         instance_name: link.instance.clone(),
@@ -114,7 +114,7 @@ pub(crate) async fn splice(link: &Link, digest: &Digest, chunks: &[Chunk]) -> Re
     let answer: Option<SpliceBlobResponse> = link.unary(&SPLICE, &request, digest.size).await?;
     let named = answer.and_then(|answer| wire::parse(&answer.blob_digest?));
     // The answer names what was put together: a server that has spliced other bytes must not count as having the
-    // content.
+    // blob.
     if named == Some(*digest) { Ok(()) } else { Err(Error::NotFound(*digest)) }
 }
 

@@ -14,17 +14,16 @@ use taut_proto::{
     cache::{GetActionResultRequest, UpdateActionResultRequest},
 };
 use taut_service::{
-    ActionCache, Answer, Callers, Cas, Content, Error, Execute, Executed, Executor, Progress, Receiver,
-    Result,
+    ActionCache, Answer, Blob, Callers, Cas, Error, Execute, Executed, Executor, Progress, Receiver, Result,
 };
 use taut_sys::in_words;
 use tokio::sync::{OnceCell, oneshot};
 
 use crate::{
     Patience, Setup,
+    blobs::Blobs,
     call::{Link, Method},
     capabilities::{self, Capabilities},
-    contents::Contents,
     execute,
     give_up::GiveUp,
     network::Network,
@@ -79,7 +78,7 @@ struct Server {
 struct AnsweredServer {
     link: Arc<Link>,
     can: Capabilities,
-    contents: Contents,
+    blobs: Blobs,
 }
 
 impl AnsweredServer {
@@ -114,8 +113,8 @@ impl Server {
             // Relaxed: it is read when a later call fails, to decide whether to wait, and a call that misses it
             // fails as one to a server that was never there.
             link.has_answered.store(true, Relaxed);
-            let contents = Contents::new(&link, &can, &self.callers);
-            Ok(AnsweredServer { link, can, contents })
+            let blobs = Blobs::new(&link, &can, &self.callers);
+            Ok(AnsweredServer { link, can, blobs })
         };
         self.known.get_or_init(ask).await.as_ref().map_err(|error| {
             // Relaxed: only that a single caller gets `false` matters, not which one, and nothing else is read because
@@ -173,19 +172,19 @@ impl Cas for Client {
     }
 
     fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>> {
-        self.ask(|server| async move { server.known().await?.contents.missing(digests).await })
+        self.ask(|server| async move { server.known().await?.blobs.missing(digests).await })
     }
 
     fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Answer<'_, Vec<Result<()>>> {
-        self.ask(|server| async move { Ok(server.known().await?.contents.get(wanted).await) })
+        self.ask(|server| async move { Ok(server.known().await?.blobs.get(wanted).await) })
     }
 
-    fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>> {
-        self.ask(|server| async move { Ok(server.known().await?.contents.put(contents).await) })
+    fn put(&self, blobs: Vec<Blob>) -> Answer<'_, Vec<Result<()>>> {
+        self.ask(|server| async move { Ok(server.known().await?.blobs.put(blobs).await) })
     }
 
-    fn put_levels(&self, levels: Vec<Vec<Content>>) -> Answer<'_, ()> {
-        self.ask(|server| async move { server.known().await?.contents.put_levels(levels).await })
+    fn put_levels(&self, levels: Vec<Vec<Blob>>) -> Answer<'_, ()> {
+        self.ask(|server| async move { server.known().await?.blobs.put_levels(levels).await })
     }
 
     fn callers(&self) -> Callers {

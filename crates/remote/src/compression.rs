@@ -1,15 +1,15 @@
-//! zstd for single contents. What a server sends may claim to be small and be endless: no more is unpacked than wanted.
+//! zstd for single blobs. What a server sends may claim to be small and be endless: no more is unpacked than wanted.
 
 use std::io::Read as _;
 
-/// Contents below this many bytes are not worth it.
+/// Blobs below this many bytes are not worth it.
 // Below that, the frame of zstd and the work cost more than the bytes saved.
 const MIN_BYTES: usize = 1024;
 
 /// The level: fast, as the network is seldom slower than that.
 pub(crate) const LEVEL: i32 = 1;
 
-/// A content compressed; `None` if that does not pay.
+/// A blob compressed; `None` if that does not pay.
 pub(crate) fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
     if bytes.len() < MIN_BYTES {
         return None;
@@ -18,7 +18,7 @@ pub(crate) fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
     zstd::stream::encode_all(bytes, LEVEL).ok().filter(|packed| packed.len() < bytes.len())
 }
 
-/// The content; `None` if it is malformed or has another size.
+/// The blob; `None` if it is malformed or has another size.
 pub(crate) fn unpacked(packed: &[u8], size: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let decoder = zstd::stream::read::Decoder::new(packed).ok()?;
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contents_come_back_and_others_do_not() {
+    fn blobs_come_back_and_others_do_not() {
         let bytes = b"abc".repeat(10_000);
         let packed = packed(&bytes).unwrap();
         assert_eq!(unpacked(&packed, bytes.len() as u64).as_deref(), Some(&bytes[..]));

@@ -336,10 +336,8 @@ impl Execution<'_> {
                     self.sign_of_life().await?;
                     self.waiting.take();
                     if self.unheard_since.is_some_and(|since| since.elapsed() >= self.max_unheard) {
-                        // It counts as one that the server does not know (`is_forgotten`).
-                        return Err(
-                            Status::not_found("the server reports nothing about the operation").into()
-                        );
+                        // It counts as one that the server does not know (`is_forgotten`), so no message has it.
+                        return Err(Status::not_found("").into());
                     }
                 }
             }

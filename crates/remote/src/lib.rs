@@ -15,13 +15,13 @@
 
 mod address;
 mod batches;
+mod blobs;
 mod call;
 mod capabilities;
 mod certificates;
 mod chunks;
 mod client;
 mod compression;
-mod contents;
 mod execute;
 mod give_up;
 mod network;

@@ -23,7 +23,7 @@ pub struct Setup {
     pub instance: String,
     /// How to encrypt, if at all.
     pub tls: Option<Tls>,
-    /// How contents are named: by SHA-256 as in the standard protocol, or by git's ids as in justbuild's native one.
+    /// How blobs are named: by SHA-256 as in the standard protocol, or by git's ids as in justbuild's native one.
     pub naming: HashFunction,
     /// Whether actions are executed there.
     pub executes: bool,
@@ -102,7 +102,7 @@ impl Setup {
             // Questions are small and answers are waited for: Nagle's algorithm would add a delayed acknowledgement
             // to each.
             .tcp_nodelay(true)
-            // More than a round trip's worth of a fast network, so that large contents are not held up by windows.
+            // More than a round trip's worth of a fast network, so that large blobs are not held up by windows.
             .initial_stream_window_size(4 << 20)
             .initial_connection_window_size(16 << 20);
         if let Some(tls) = &self.tls {

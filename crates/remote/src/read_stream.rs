@@ -1,4 +1,4 @@
-//! A large content, read as a stream. After a cut it goes on where it was cut; a content that turns out wrong is read
+//! A large blob, read as a stream. After a cut it goes on where it was cut; a blob that turns out wrong is read
 //! again from the beginning.
 
 use std::{io::Write as _, time::Instant};
@@ -18,7 +18,7 @@ use crate::{
 pub(crate) const READ: Method =
     Method { name: "ByteStream.Read", path: "/google.bytestream.ByteStream/Read", is_write: false };
 
-/// Contents below this size are not worth a compressed stream.
+/// Blobs below this size are not worth a compressed stream.
 // For less, a compressed stream costs a decoder and its window on both sides, and saves one message at most.
 const MIN_COMPRESSED_BYTES: u64 = 16 << 10;
 
@@ -67,7 +67,7 @@ fn here(error: std::io::Error) -> Failure {
     Failure::Here(Error::Local(error.to_string()))
 }
 
-/// Reads a content.
+/// Reads a blob.
 pub(crate) async fn read(
     link: &Link,
     can: &Capabilities,
@@ -111,7 +111,7 @@ async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::r
             false => progress.wrong(),
         });
     }
-    // The hash runs over all attempts, so a server that was replaced between two of them cannot put two contents
+    // The hash runs over all attempts, so a server that was replaced between two of them cannot put two blobs
     // together.
     let hashed = std::mem::replace(&mut progress.hasher, hasher(progress.digest));
     if is_right(progress.digest, hashed) { Ok(true) } else { Err(progress.wrong()) }
@@ -126,7 +126,7 @@ async fn pieces(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::re
     let deadline = link.patience.deadline;
     let request = ReadRequest {
         resource_name: read_name(&link.instance, progress.digest, form),
-        // Of the content itself, also where the stream is compressed.
+        // Of the blob itself, also where the stream is compressed.
         read_offset: progress.at as i64,
         // 0 means all, by the protocol.
         read_limit: 0,

@@ -33,13 +33,13 @@ use handler::Handler;
 pub struct Offer {
     /// The most bytes of a batch; 0 for no answer to that.
     pub max_batch_bytes: i64,
-    /// Whether contents may be compressed.
+    /// Whether blobs may be compressed.
     pub has_zstd: bool,
     /// Whether results may be stored.
     pub takes_results: bool,
-    /// Whether contents may be asked for, and put, in chunks.
+    /// Whether blobs may be asked for, and put, in chunks.
     pub has_chunks: bool,
-    /// How contents are named, as numbers of the protocol.
+    /// How blobs are named, as numbers of the protocol.
     pub digest_functions: Vec<i32>,
     /// The name that a client has to use.
     pub instance: String,
@@ -50,7 +50,7 @@ pub struct Offer {
     pub scripted: Vec<ScriptedAnswer>,
     /// The lowest and the highest major version of the protocol.
     pub versions: (i32, i32),
-    /// Whether it says that it holds contents.
+    /// Whether it says that it holds blobs.
     pub is_cache: bool,
     /// Encryption.
     pub tls: Option<Encryption>,
@@ -107,7 +107,7 @@ impl Default for Offer {
 }
 
 impl Offer {
-    /// A server that executes: with contents named as git does, as justbuild's own has it, or in the standard form.
+    /// A server that executes: with blobs named as git does, as justbuild's own has it, or in the standard form.
     pub fn executing(naming: HashFunction, endings: Vec<ExecutionEnding>) -> Offer {
         let function = if naming == HashFunction::GitSha1 { SHA1 } else { SHA256 };
         Offer { digest_functions: vec![function], executes: Some(endings), ..Offer::default() }

@@ -1,4 +1,4 @@
-//! Contents whose size is not known: entries of git trees have none, and git's hash begins with it. Each is a stream of
+//! Blobs whose size is not known: entries of git trees have none, and git's hash begins with it. Each is a stream of
 //! its own, several at a time.
 
 use std::{sync::Arc, time::Instant};
@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Instant};
 use taut_digest::Digest;
 use taut_proto::cache::{ReadRequest, ReadResponse};
 use taut_service::{Error, Receiver, Result};
+use taut_sys::fault::limit;
 use tokio::{
     sync::{Semaphore, oneshot},
     task::spawn_local,
@@ -24,7 +25,7 @@ use crate::{
 // Times `MAX_HELD_BYTES` this bounds the memory; fewer would be slow for directories with many small files.
 const STREAMS: usize = 32;
 
-/// Larger contents go to their receiver piece by piece, and are read from there to be hashed.
+/// Larger blobs go to their receiver piece by piece, and are read from there to be hashed.
 // Git hashes the length first, so bytes cannot be hashed as they come: they are held, or read back from the receiver.
 const MAX_HELD_BYTES: usize = 16 << 20;
 
@@ -36,15 +37,15 @@ const MAX_TREE_BYTES: u64 = 256 << 20;
 // Larger than any output in practice; the limit keeps a server that sends without end from filling the disk.
 const MAX_FILE_BYTES: u64 = 64 << 30;
 
-/// How many bytes of a content are taken.
+/// How many bytes of a blob are taken.
 fn max_bytes(digest: &Digest) -> u64 {
     match digest.hash.untagged() {
-        Some((_, true)) => MAX_TREE_BYTES,
-        _ => MAX_FILE_BYTES,
+        Some((_, true)) => limit("tree-bytes", MAX_TREE_BYTES),
+        _ => limit("file-bytes", MAX_FILE_BYTES),
     }
 }
 
-/// Reads contents of unknown size, so many at a time that they fit into memory.
+/// Reads blobs of unknown size, so many at a time that they fit into memory.
 pub(crate) struct Unmeasured(Arc<Semaphore>);
 
 impl Default for Unmeasured {
@@ -54,7 +55,7 @@ impl Default for Unmeasured {
 }
 
 impl Unmeasured {
-    /// Begins to read a content.
+    /// Begins to read a blob.
     pub(crate) fn begin(
         &self,
         link: &Arc<Link>,
@@ -78,6 +79,8 @@ impl Unmeasured {
 /// How far a transfer has come.
 struct Unchecked<'r> {
     digest: &'r Digest,
+    /// How many bytes are taken.
+    most: u64,
     receiver: &'r Arc<dyn Receiver>,
     /// The bytes, as long as they are few.
     held: Vec<u8>,
@@ -92,9 +95,9 @@ struct Unchecked<'r> {
 impl Unchecked<'_> {
     /// Takes the next piece. Attempts that go on after a cut count together, so that cuts do not make it endless.
     fn take(&mut self, bytes: &[u8]) -> std::result::Result<(), Failure> {
-        if bytes.len() as u64 > max_bytes(self.digest) - self.at {
-            let (hash, most) = (self.digest.hash, max_bytes(self.digest) >> 20);
-            let why = format!("content {hash} of unknown size has more than {most} MiB");
+        if bytes.len() as u64 > self.most - self.at {
+            let (hash, most) = (self.digest.hash, self.most >> 20);
+            let why = format!("blob {hash} of unknown size has more than {most} MiB");
             // Not tried again: the same bytes would come.
             return Err(Failure::Here(Error::Final { call: READ.name, why }));
         }
@@ -149,11 +152,12 @@ fn here(error: std::io::Error) -> Failure {
 
 async fn read(link: &Link, can: &Capabilities, digest: &Digest, receiver: &Arc<dyn Receiver>) -> Result<()> {
     let (held, is_passed_on, at, was_wrong) = Default::default();
-    let mut unchecked = Unchecked { digest, receiver, held, is_passed_on, at, was_wrong };
+    let mut unchecked =
+        Unchecked { digest, most: max_bytes(digest), receiver, held, is_passed_on, at, was_wrong };
     let end = loop {
         let end = link.tried(&READ, async || attempt(link, &mut unchecked).await).await?;
         match end.ok_or(Error::NotFound(*digest))? {
-            // As for contents of known size, a stream that goes on after each cut may have many attempts.
+            // As for blobs of known size, a stream that goes on after each cut may have many attempts.
             End::Cut => {}
             end => break end,
         }
@@ -202,7 +206,7 @@ async fn pieces(link: &Link, unchecked: &mut Unchecked<'_>) -> std::result::Resu
     // Plain, since a compressed stream cannot go on at an offset that is counted in unpacked bytes without them being
     // counted here, too.
     let resource_name = read_name(&link.instance, unchecked.digest, Form::Plain);
-    // Size 0 in the name: justbuild's server looks contents up by hash alone.
+    // Size 0 in the name: justbuild's server looks blobs up by hash alone.
     let request = ReadRequest { resource_name, read_offset: unchecked.at as i64, read_limit: 0 };
     let opened = link.within(READ.name, deadline, async {
         let codec = ProstCodec::<ReadRequest, ReadResponse>::default();
@@ -231,6 +235,7 @@ mod tests {
             let (held, is_passed_on, was_wrong) = Default::default();
             let mut unchecked = Unchecked {
                 digest: &digest,
+                most: max_bytes(&digest),
                 receiver: &receiver,
                 held,
                 is_passed_on,
@@ -241,10 +246,7 @@ mod tests {
             let Err(Failure::Here(Error::Final { why, .. })) = unchecked.take(b"c") else {
                 panic!("more than {most} bytes are taken");
             };
-            assert_eq!(
-                why,
-                format!("content {} of unknown size has more than {} MiB", digest.hash, most >> 20)
-            );
+            assert_eq!(why, format!("blob {} of unknown size has more than {} MiB", digest.hash, most >> 20));
             assert_eq!((unchecked.at, &unchecked.held[..]), (most, &b"ab"[..]), "none of it is kept");
         }
     }

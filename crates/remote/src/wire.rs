@@ -17,7 +17,7 @@ pub(crate) fn parse(message: &proto::Digest) -> Option<Digest> {
 
 /// Whether the size is not known: entries of git trees have none, nor have objects that a user names by their hash.
 pub(crate) fn is_unmeasured(digest: &Digest) -> bool {
-    // The empty content is the only one whose size is known to be 0; any other name with size 0 lacks its size.
+    // The empty blob is the only one whose size is known to be 0; any other name with size 0 lacks its size.
     digest.size == 0 && !is_name_of(digest, b"")
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn hasher(digest: &Digest) -> ContentHasher {
 /// Whether the hasher has got the bytes that the digest names.
 pub(crate) fn is_right(digest: &Digest, hasher: ContentHasher) -> bool {
     // justbuild's native protocol has a byte in front of git's ids: 62 for a blob, 74 for a tree. The hash itself is of
-    // the content alone.
+    // the blob alone.
     let wanted = digest.hash.untagged().map_or(digest.hash, |(hash, _)| hash);
     hasher.finish() == wanted
 }

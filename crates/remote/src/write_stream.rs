@@ -1,4 +1,4 @@
-//! A large content, written as a stream. After a cut the server says how much it has, and the stream goes on there:
+//! A large blob, written as a stream. After a cut the server says how much it has, and the stream goes on there:
 //! plain, also if it was compressed before, since a position in a compressed stream says nothing about another one.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 };
 
 use taut_proto::cache::{QueryWriteStatusRequest, QueryWriteStatusResponse, WriteRequest, WriteResponse};
-use taut_service::{Content, Error, Result};
+use taut_service::{Blob, Error, Result};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
@@ -30,18 +30,17 @@ const QUERY_PATH: &str = "/google.bytestream.ByteStream/QueryWriteStatus";
 /// The bytes of one message: what a cut costs.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Contents below this size are not worth a compressed stream.
+/// Blobs below this size are not worth a compressed stream.
 const MIN_COMPRESSED_BYTES: u64 = 16 << 10;
 
-/// Writes a content.
-pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) -> Result<()> {
-    let form = match can.has_zstd && content.digest.size >= MIN_COMPRESSED_BYTES {
+/// Writes a blob.
+pub(crate) async fn write(link: &Link, can: &Capabilities, blob: &Blob) -> Result<()> {
+    let form = match can.has_zstd && blob.digest.size >= MIN_COMPRESSED_BYTES {
         true => Form::Zstd,
         false => Form::Plain,
     };
     // The name is the client's choice; with the same one the server may be asked how far the stream has come.
-    let mut upload =
-        Upload { content, form, transfer: transfer_name(), furthest: 0, from: 0, is_first: true };
+    let mut upload = Upload { blob, form, transfer: transfer_name(), furthest: 0, from: 0, is_first: true };
     loop {
         match link.tried(&WRITE, async || upload.attempt(link).await).await? {
             Some(AttemptEnd::Complete) => return Ok(()),
@@ -57,20 +56,20 @@ pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) ->
 /// How an attempt ended that was not in vain.
 enum AttemptEnd {
     Complete,
-    /// There was a cut, but since the attempt before the server had got some of the content: not counted as a failed
+    /// There was a cut, but since the attempt before the server had got some of the blob: not counted as a failed
     /// attempt.
     Partly,
 }
 
-/// How far a content has come.
+/// How far a blob has come.
 struct Upload<'c> {
-    content: &'c Content,
+    blob: &'c Blob,
     form: Form,
     /// The name of the transfer.
     transfer: String,
-    /// How much of the content the server has had at most.
+    /// How much of the blob the server has had at most.
     furthest: u64,
-    /// How much of the content the server had when it was last asked.
+    /// How much of the blob the server had when it was last asked.
     from: u64,
     is_first: bool,
 }
@@ -81,7 +80,7 @@ impl Upload<'_> {
         let mut is_progress = false;
         if !std::mem::take(&mut self.is_first) {
             self.from = match self.form {
-                Form::Plain => committed(link, self.content, &self.transfer).await,
+                Form::Plain => committed(link, self.blob, &self.transfer).await,
                 // The server counts bytes of the compressed stream, and the one that is made now need not have the
                 // same.
                 Form::Zstd => 0,
@@ -96,9 +95,9 @@ impl Upload<'_> {
             is_progress = self.from >= self.furthest.saturating_add(MIN_PROGRESS_BYTES);
             self.furthest = self.furthest.max(self.from);
         }
-        match attempt(link, self.form, self.content, &self.transfer, self.from).await {
+        match attempt(link, self.form, self.blob, &self.transfer, self.from).await {
             Ok(()) => Ok(AttemptEnd::Complete),
-            // Not counted as a failed attempt, since the server has more than before: a large content on a bad link
+            // Not counted as a failed attempt, since the server has more than before: a large blob on a bad link
             // gets through in the end.
             Err(Failure::Status(status)) if is_progress && is_transient(status.code()) => {
                 link.count_failed(&WRITE, &status, connection, begin).map_err(Failure::Here)?;
@@ -119,8 +118,8 @@ fn transfer_name() -> String {
 }
 
 /// How many bytes of an earlier attempt the server has; 0 if it does not say.
-async fn committed(link: &Link, content: &Content, transfer: &str) -> u64 {
-    let resource_name = write_name(&link.instance, &content.digest, Form::Plain, transfer);
+async fn committed(link: &Link, blob: &Blob, transfer: &str) -> u64 {
+    let resource_name = write_name(&link.instance, &blob.digest, Form::Plain, transfer);
     let asked = link.within(WRITE.name, link.patience.deadline, async {
         let codec = ProstCodec::<QueryWriteStatusRequest, QueryWriteStatusResponse>::default();
         let path = http::uri::PathAndQuery::from_static(QUERY_PATH);
@@ -129,24 +128,24 @@ async fn committed(link: &Link, content: &Content, transfer: &str) -> u64 {
     });
     // If the question fails, the stream begins anew, which is always right.
     let answer = asked.await.unwrap_or_default();
-    // A size of all, or of more, is not a place to go on from: only the answer to a write says that a content is
+    // A size of all, or of more, is not a place to go on from: only the answer to a write says that a blob is
     // stored.
-    u64::try_from(answer.committed_size).ok().filter(|size| *size < content.digest.size).unwrap_or(0)
+    u64::try_from(answer.committed_size).ok().filter(|size| *size < blob.digest.size).unwrap_or(0)
 }
 
 /// One attempt, from an offset on.
 async fn attempt(
     link: &Link,
     form: Form,
-    content: &Content,
+    blob: &Blob,
     transfer: &str,
     from: u64,
 ) -> std::result::Result<(), Failure> {
     // The stream of messages cannot report an error in gRPC's client, so the reason goes beside it.
     let broken = Arc::new(Mutex::new(None));
-    let name = write_name(&link.instance, &content.digest, form, transfer);
+    let name = write_name(&link.instance, &blob.digest, form, transfer);
     let beat = SendProgress::default();
-    let pieces = Pieces::new(form, content.clone(), name, from, broken.clone(), beat.clone())?;
+    let pieces = Pieces::new(form, blob.clone(), name, from, broken.clone(), beat.clone())?;
     let call = async {
         let codec = ProstCodec::<WriteRequest, WriteResponse>::default();
         let path = http::uri::PathAndQuery::from_static(WRITE.path);
@@ -155,19 +154,19 @@ async fn attempt(
     };
     let answer: std::result::Result<WriteResponse, Failure> =
         beat.while_it_goes(link.patience.deadline, call).await;
-    // The stream of pieces ends when the content cannot be read, and the server complains of that.
+    // The stream of pieces ends when the blob cannot be read, and the server complains of that.
     // Before the answer: the server's complaint follows from this.
     if let Some(why) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(Failure::Here(Error::Local(why)));
     }
     let committed = answer?.committed_size;
-    // A server that has the content already may answer before all of it was sent: with its full size, or, for a
+    // A server that has the blob already may answer before all of it was sent: with its full size, or, for a
     // compressed stream, with -1. Of a compressed stream the number is one of compressed bytes, which is not known
     // here.
-    if form == Form::Zstd || committed == content.digest.size as i64 {
+    if form == Form::Zstd || committed == blob.digest.size as i64 {
         return Ok(());
     }
-    let text = format!("{committed} bytes of {} were taken", content.digest.size);
+    let text = format!("{committed} bytes of {} were taken", blob.digest.size);
     Err(Failure::Status(Status::aborted(text)))
 }
 
@@ -205,9 +204,9 @@ impl SendProgress {
 
 /// The messages of a stream, made as they are sent.
 struct Pieces {
-    content: Content,
+    blob: Blob,
     name: String,
-    /// Where the next bytes of the content are.
+    /// Where the next bytes of the blob are.
     at: u64,
     /// Where the next bytes of the stream belong.
     offset: u64,
@@ -220,7 +219,7 @@ struct Pieces {
 impl Pieces {
     fn new(
         form: Form,
-        content: Content,
+        blob: Blob,
         name: String,
         from: u64,
         broken: Arc<Mutex<Option<String>>>,
@@ -231,17 +230,18 @@ impl Pieces {
             Form::Plain => None,
             Form::Zstd => Some(zstd::stream::write::Encoder::new(Vec::new(), LEVEL).map_err(here)?),
         };
-        Ok(Pieces { content, name, at: from, offset: from, encoder, is_over: false, broken, beat })
+        Ok(Pieces { blob, name, at: from, offset: from, encoder, is_over: false, broken, beat })
     }
 
-    /// The next bytes of the content; empty at the end.
+    /// The next bytes of the blob; empty at the end.
     fn bytes(&mut self) -> std::io::Result<Vec<u8>> {
-        let left = self.content.digest.size - self.at;
+        let left = self.blob.digest.size - self.at;
         let mut bytes = vec![0; left.min(PIECE_BYTES as u64) as usize];
         let mut filled = 0;
         while filled < bytes.len() {
-            match self.content.source.read_at(self.at, &mut bytes[filled..])? {
-                0 => return Err(self.content.is_short()),
+            match self.blob.source.read_at(self.at, &mut bytes[filled..])? {
+                // A file that was cut since it was hashed.
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
                 count => {
                     filled += count;
                     self.at += count as u64;
@@ -254,13 +254,13 @@ impl Pieces {
     fn piece(&mut self) -> std::io::Result<Vec<u8>> {
         let Some(mut encoder) = self.encoder.take() else {
             let bytes = self.bytes()?;
-            self.is_over = self.at == self.content.digest.size;
+            self.is_over = self.at == self.blob.digest.size;
             return Ok(bytes);
         };
         loop {
             let bytes = self.bytes()?;
             encoder.write_all(&bytes)?;
-            if self.at == self.content.digest.size {
+            if self.at == self.blob.digest.size {
                 self.is_over = true;
                 return encoder.finish();
             }

@@ -14,7 +14,7 @@ use taut_remote::{
     Address, Client, Patience, Setup, Tls,
     server::{Encryption, Fault, Faults, Offer, Server},
 };
-use taut_service::{ActionCache, Buffer, Cas, Content, Error, Receiver, wait};
+use taut_service::{ActionCache, Blob, Buffer, Cas, Error, Receiver, wait};
 use taut_testkit::{Direction, LinkFault, Proxy, Rng, services, times};
 
 /// Tests do not wait long for what will not come.
@@ -43,8 +43,8 @@ fn digest(bytes: &[u8]) -> Digest {
     Digest { hash: HashFunction::Sha256.blob(bytes), size: bytes.len() as u64 }
 }
 
-fn content(bytes: Vec<u8>) -> Content {
-    Content { digest: digest(&bytes), source: Arc::new(bytes) }
+fn blob(bytes: Vec<u8>) -> Blob {
+    Blob { digest: digest(&bytes), source: Arc::new(bytes) }
 }
 
 fn incompressible(size: u32) -> Vec<u8> {
@@ -99,20 +99,19 @@ fn nothing_is_connected_before_something_is_asked() {
 fn callers_at_the_same_time_share_calls() {
     const CALLERS: usize = 400;
     let (server, client) = client(Offer::default());
-    let contents: Vec<Content> =
-        (0..CALLERS).map(|number| content(number.to_string().into_bytes())).collect();
-    let puts: Vec<_> = contents.iter().map(|content| client.put(vec![content.clone()])).collect();
+    let blobs: Vec<Blob> = (0..CALLERS).map(|number| blob(number.to_string().into_bytes())).collect();
+    let puts: Vec<_> = blobs.iter().map(|blob| client.put(vec![blob.clone()])).collect();
     for put in puts {
         assert_eq!(wait(put), Ok(vec![Ok(())]));
     }
-    let missing: Vec<_> = contents.iter().map(|content| client.missing(vec![content.digest])).collect();
+    let missing: Vec<_> = blobs.iter().map(|blob| client.missing(vec![blob.digest])).collect();
     for missing in missing {
         assert_eq!(wait(missing), Ok(vec![]));
     }
-    let buffers: Vec<Arc<Buffer>> = contents.iter().map(|_| Arc::default()).collect();
-    let wanted = contents.iter().zip(&buffers);
+    let buffers: Vec<Arc<Buffer>> = blobs.iter().map(|_| Arc::default()).collect();
+    let wanted = blobs.iter().zip(&buffers);
     let gets: Vec<_> = wanted
-        .map(|(content, buffer)| client.get(vec![(content.digest, buffer.clone() as Arc<dyn Receiver>)]))
+        .map(|(blob, buffer)| client.get(vec![(blob.digest, buffer.clone() as Arc<dyn Receiver>)]))
         .collect();
     for get in gets {
         assert_eq!(wait(get), Ok(vec![Ok(())]));
@@ -155,7 +154,7 @@ fn a_service_that_is_lost_meanwhile_is_given_up() {
 #[test]
 fn a_service_that_is_back_soon_is_not_noticed() {
     let (server, client) = client(Offer::default());
-    let put = content(b"kept".to_vec());
+    let put = blob(b"kept".to_vec());
     assert_eq!(wait(client.put(vec![put.clone()])), Ok(vec![Ok(())]));
     let (memory, port) = (server.memory().clone(), server.port());
     drop(server);
@@ -170,7 +169,7 @@ fn a_server_that_is_no_cache_for_taut_is_refused_with_the_reason() {
         other => panic!("{other:?}"),
     };
     let offer = Offer { digest_functions: vec![2], ..Offer::default() };
-    assert_eq!(why(offer), "the server does not name contents by SHA-256");
+    assert_eq!(why(offer), "the server does not name blobs by SHA-256");
     let offer = Offer { instance: "other".to_owned(), ..Offer::default() };
     assert_eq!(why(offer), "the server knows no cache without an instance name");
 }
@@ -187,7 +186,7 @@ fn a_server_that_takes_no_results_can_be_read() {
 
 #[test]
 fn each_kind_of_fault_has_its_consequence() {
-    let small = b"a small content".repeat(100);
+    let small = b"a small blob".repeat(100);
     let large: Vec<u8> = incompressible(400_000);
     for has_zstd in [false, true] {
         for fault in [Fault::Flipped, Fault::Longer, Fault::Truncated] {
@@ -198,7 +197,7 @@ fn each_kind_of_fault_has_its_consequence() {
                 ..Offer::default()
             });
             let wanted = [server.memory().add(small.clone()), server.memory().add(large.clone())];
-            // Wrong in each attempt: an error, and not the wrong bytes. A large content goes on after each cut.
+            // Wrong in each attempt: an error, and not the wrong bytes. A large blob goes on after each cut.
             for answer in get(&client, &wanted).unwrap_or_default() {
                 assert!(answer.is_err() || fault == Fault::Truncated, "{fault:?}");
             }
@@ -225,7 +224,7 @@ fn each_kind_of_fault_has_its_consequence() {
 /// The server declares the stream complete, and several attempts have the same result. A server that is being restarted
 /// is another case: the client waits for it.
 #[test]
-fn a_server_that_ends_streams_too_early_each_time_has_wrong_contents() {
+fn a_server_that_ends_streams_too_early_each_time_has_wrong_blobs() {
     let bytes: Vec<u8> = incompressible(400_000);
     for has_zstd in [false, true] {
         let offer = Offer { has_zstd, max_batch_bytes: 100_000, ..Offer::default() };
@@ -251,7 +250,7 @@ fn a_large_content_that_was_cut_goes_on_where_it_was_cut() {
                 .unwrap();
         let patience = Patience { attempts: 30, deadline: Duration::from_secs(10), ..patience() };
         let client = Client::new(Setup { patience, ..setup(&server) });
-        assert_eq!(wait(client.put(vec![content(bytes.clone())])), Ok(vec![Ok(())]));
+        assert_eq!(wait(client.put(vec![blob(bytes.clone())])), Ok(vec![Ok(())]));
         assert!(get(&client, &[digest(&bytes)]) == Ok(vec![Ok(bytes.clone())]));
     }
 }
@@ -271,7 +270,7 @@ fn answers_are_right_or_errors_whatever_goes_wrong() {
         let patience = Patience { deadline: Duration::from_millis(120), ..patience() };
         let client = Client::new(Setup { patience, ..setup(&server) });
         for text in &texts {
-            drop(wait(client.put(vec![content(text.clone())])));
+            drop(wait(client.put(vec![blob(text.clone())])));
             let digests: Vec<Digest> = texts.iter().map(|text| digest(text)).collect();
             for (text, answer) in texts.iter().zip(get(&client, &digests).unwrap_or_default()) {
                 if let Ok(bytes) = answer {
@@ -302,9 +301,9 @@ fn a_connection_that_fails_in_any_phase_costs_a_bounded_time() {
             let proxy = Proxy::always(server.socket(), fault(way, at)).unwrap();
             let client = behind(&proxy, patience.clone());
             let begin = Instant::now();
-            let put = content([at.to_le_bytes().to_vec(), incompressible(350_000)].concat());
+            let put = blob([at.to_le_bytes().to_vec(), incompressible(350_000)].concat());
             let _ = wait(client.put(vec![put.clone()])).map(|answers| {
-                let is_there = server.memory().content(&put.digest.hash).is_some();
+                let is_there = server.memory().blob(&put.digest.hash).is_some();
                 assert!(is_there || answers[0].is_err(), "{:?}", fault(way, at));
             });
             for (answer, text) in
@@ -319,7 +318,7 @@ fn a_connection_that_fails_in_any_phase_costs_a_bounded_time() {
     }
 }
 
-/// Every connection carries half a megabyte: a content of eight comes all the same, in both directions.
+/// Every connection carries half a megabyte: a blob of eight comes all the same, in both directions.
 #[test]
 fn a_large_content_goes_on_over_many_connections() {
     let server = Server::start(Offer { has_zstd: true, ..Offer::default() }).unwrap();
@@ -330,7 +329,7 @@ fn a_large_content_goes_on_over_many_connections() {
         let patience = Patience { deadline: Duration::from_secs(10), attempts: 20, ..patience() };
         let client = behind(&proxy, patience);
         match way {
-            Direction::Up => assert_eq!(wait(client.put(vec![content(bytes.clone())])), Ok(vec![Ok(())])),
+            Direction::Up => assert_eq!(wait(client.put(vec![blob(bytes.clone())])), Ok(vec![Ok(())])),
             Direction::Down => assert!(get(&client, &[digest(&bytes)]) == Ok(vec![Ok(bytes.clone())])),
         }
         assert!(proxy.connections() > 10, "{}", proxy.connections());
@@ -364,9 +363,9 @@ fn whatever_the_network_does_answers_are_right_or_errors() {
         let client = behind(&proxy, patience);
         let begin = Instant::now();
         for text in &texts {
-            let put = wait(client.put(vec![content(text.clone())]));
+            let put = wait(client.put(vec![blob(text.clone())]));
             if let Ok(Ok(())) = put.map(|answers| answers[0].clone()) {
-                assert!(server.memory().content(&digest(text).hash).is_some(), "seed {seed}");
+                assert!(server.memory().blob(&digest(text).hash).is_some(), "seed {seed}");
             }
             // A server that is restarted.
             if seed % 3 == 0 {
@@ -437,7 +436,7 @@ impl Receiver for Having {
     }
 }
 
-/// A content, and a later version of it.
+/// A blob, and a later version of it.
 fn versions() -> (Vec<u8>, Vec<u8>) {
     let first = incompressible(6_000_000);
     let mut second = first.clone();
@@ -452,14 +451,14 @@ fn of_a_content_that_differs_little_only_the_new_chunks_move() {
     let proxy = Proxy::delaying(server.socket(), Duration::ZERO).unwrap();
     let patience = Patience { deadline: Duration::from_secs(10), ..patience() };
     let client = behind(&proxy, patience);
-    assert_eq!(wait(client.put(vec![content(first.clone())])), Ok(vec![Ok(())]));
+    assert_eq!(wait(client.put(vec![blob(first.clone())])), Ok(vec![Ok(())]));
     let (up, _) = proxy.bytes();
-    assert_eq!(wait(client.put(vec![content(second.clone())])), Ok(vec![Ok(())]));
+    assert_eq!(wait(client.put(vec![blob(second.clone())])), Ok(vec![Ok(())]));
     let moved = proxy.bytes().0 - up;
     assert!(moved < 1_500_000, "{moved}");
-    assert!(server.memory().content(&digest(&second).hash).is_some_and(|there| *there == second[..]));
+    assert!(server.memory().blob(&digest(&second).hash).is_some_and(|there| *there == second[..]));
 
-    // Nothing is here: a stream. The receiver learns what the content consists of.
+    // Nothing is here: a stream. The receiver learns what the blob consists of.
     let none = Arc::new(Having::default());
     let wanted = |to: &Arc<Having>, bytes: &[u8]| vec![(digest(bytes), to.clone() as Arc<dyn Receiver>)];
     assert_eq!(wait(client.get(wanted(&none, &first))), Ok(vec![Ok(())]));
@@ -504,7 +503,7 @@ fn a_server_that_names_wrong_chunks_is_asked_for_the_whole() {
     }
 }
 
-/// The chunks of a content, as a server without faults has them.
+/// The chunks of a blob, as a server without faults has them.
 fn chunks_of(server: &Server, bytes: &[u8]) -> Vec<(Digest, Vec<u8>)> {
     let good =
         Server::with(Offer { has_chunks: true, ..Offer::default() }, server.memory().clone(), 0).unwrap();

@@ -17,7 +17,7 @@ use taut_remote::{
     server::{CUT_AFTER, ExecutionEnding, Offer, Server, SimulatedExecution, Worker},
 };
 use taut_service::{
-    Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, wait,
+    Blob, Cas, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, wait,
 };
 use taut_testkit::{Direction, LinkFault, Proxy, services};
 
@@ -59,8 +59,8 @@ fn start(naming: HashFunction, endings: &[ExecutionEnding]) -> (Server, Client) 
 fn action(client: &Client) -> Digest {
     let put = |bytes: Vec<u8>| {
         let digest = Digest { hash: HashFunction::Sha256.blob(&bytes), size: bytes.len() as u64 };
-        let content = Content { digest, source: Arc::new(bytes) };
-        wait(client.put(vec![content])).unwrap().remove(0).unwrap();
+        let blob = Blob { digest, source: Arc::new(bytes) };
+        wait(client.put(vec![blob])).unwrap().remove(0).unwrap();
         taut_proto::Digest { hash: digest.hash.to_hex(), size_bytes: digest.size as i64 }
     };
     let command = Command {
@@ -379,24 +379,24 @@ fn a_tree_is_put_with_what_is_in_it_and_behind_it() {
         let offer = Offer { max_batch_bytes, ..Offer::executing(naming, Vec::new()) };
         let server = Server::start(offer).unwrap();
         let client = client(&server, naming);
-        let content = |bytes: Vec<u8>, is_tree: bool| {
+        let blob = |bytes: Vec<u8>, is_tree: bool| {
             let hash = if is_tree { naming.tree(&bytes) } else { naming.blob(&bytes) };
             let digest = Digest { hash: hash.tagged(is_tree), size: bytes.len() as u64 };
-            Content { digest, source: Arc::new(bytes) }
+            Blob { digest, source: Arc::new(bytes) }
         };
         let entry =
             |mode: &str, hash: &taut_digest::Hash| [mode.as_bytes(), b" name\0", hash.as_bytes()].concat();
         let text = b"text".to_vec();
-        let file = content(text.clone(), false);
+        let file = blob(text.clone(), false);
         let inner = entry("100644", &naming.blob(&text));
-        let outer = content(entry("40000", &naming.tree(&inner)), true);
-        let levels = vec![vec![file.clone()], vec![content(inner, true)], vec![outer.clone()]];
+        let outer = blob(entry("40000", &naming.tree(&inner)), true);
+        let levels = vec![vec![file.clone()], vec![blob(inner, true)], vec![outer.clone()]];
         assert_eq!(wait(client.put_levels(levels)), Ok(()));
         assert_eq!(server.calls()["BatchUpdateBlobs"], calls);
         assert_eq!(wait(client.missing(vec![file.digest, outer.digest])), Ok(vec![]));
 
         // The first that cannot be put is the error.
-        let other = content(entry("100644", &naming.blob(b"not there")), true);
+        let other = blob(entry("100644", &naming.blob(b"not there")), true);
         let answer = wait(client.put_levels(vec![vec![other]]));
         assert!(matches!(answer, Err(Error::Final { .. })), "{answer:?}");
     }

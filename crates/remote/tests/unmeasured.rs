@@ -1,4 +1,4 @@
-//! Contents whose size is not known, in justbuild's native protocol: each comes once, however large it is, and is
+//! Blobs whose size is not known, in justbuild's native protocol: each comes once, however large it is, and is
 //! compared with its name.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
@@ -46,7 +46,7 @@ fn bytes(size: usize) -> Vec<u8> {
     (0..size).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 13) as u8).collect()
 }
 
-/// Adds a content to a server; its name without the size.
+/// Adds a blob to a server; its name without the size.
 fn add(server: &Server, bytes: &[u8]) -> Digest {
     let hash = NATIVE.blob(bytes).tagged(false);
     server.memory().insert(hash, bytes.to_vec());
@@ -57,7 +57,7 @@ fn get(client: &Client, wanted: Digest, receiver: Arc<dyn Receiver>) -> Result<(
     wait(client.get(vec![(wanted, receiver)])).unwrap().remove(0)
 }
 
-/// Takes a content, and does not have it afterwards.
+/// Takes a blob, and does not have it afterwards.
 #[derive(Default)]
 struct Passing(Mutex<Vec<u8>>);
 

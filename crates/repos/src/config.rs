@@ -586,7 +586,8 @@ impl DescribedRoot<'_> {
         // Digits of either case; the length excludes ids of SHA-256.
         let tree = Hash::from_hex(&id.to_ascii_lowercase()).ok().filter(|hash| hash.as_bytes().len() == 20);
         let Some(tree) = tree else {
-            let message = format!("{} is no id of a git tree, which has 40 hexadecimal digits", quoted(&id));
+            let message =
+                format!("{} is not the id of a git tree, which has 40 hexadecimal digits", quoted(&id));
             let reference = format!(
                 "Could not create file root for git repository {} and tree id {}",
                 quoted(&path),

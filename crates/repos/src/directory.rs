@@ -73,7 +73,7 @@ impl DirectoryRoot {
                 }
                 FileKind::Special => {
                     let shown = shown(name.as_ref());
-                    return Ok(Listing::Unreadable(format!("{shown} is no file, link or directory")));
+                    return Ok(Listing::Unreadable(format!("{shown} is not a file, link or directory")));
                 }
             };
             entries.push(Listed::new(text, entry));

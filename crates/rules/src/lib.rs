@@ -174,7 +174,7 @@ mod tests {
                 let all: Vec<&str> = has.iter().flat_map(|of| names(rule.get(*of))).collect();
                 let documented = ["field_doc", "config_doc"].into_iter().flat_map(|doc| names(rule.get(doc)));
                 let unknown = documented.filter(|name| !all.contains(name));
-                missing.extend(unknown.map(|field| format!("{path}: {name}: {field} is no field")));
+                missing.extend(unknown.map(|field| format!("{path}: {name}: {field} is not a field")));
             }
         }
         assert_eq!(missing, [""; 0]);

@@ -133,7 +133,7 @@ fn check(seed: u64) {
             for named in texts(*target, field) {
                 assert!(
                     targets.contains_key(named),
-                    "{seed}: {name} depends on {named}, which is no target\n{text}"
+                    "{seed}: {name} depends on {named}, which is not a target\n{text}"
                 );
                 uses.entry(name).or_default().push(named);
             }

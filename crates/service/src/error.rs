@@ -11,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, PartialEq, Eq, Debug)]
 // `Clone` and comparable, so texts in place of the errors of libraries: one failed call may answer many questions.
 pub enum Error {
-    /// The content is not there.
+    /// The blob is not there.
     NotFound(Digest),
     /// It may work later; it was tried more than once.
     Transient {
@@ -40,9 +40,9 @@ pub enum Error {
     },
     /// An action was not executed, since some of its inputs are not there; which ones, as far as that is known.
     InputsMissing(Vec<Digest>),
-    /// What came is not the content of this digest.
+    /// What came is not the blob of this digest.
     Corrupt(Digest),
-    /// The content could not be read or written on this side.
+    /// The blob could not be read or written on this side.
     Local(String),
     /// The service was given up, since an earlier call failed for good.
     Off,
@@ -64,7 +64,7 @@ pub enum ReportedIn {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NotFound(digest) => write!(f, "content {} is not there", digest.hash),
+            Error::NotFound(digest) => write!(f, "blob {} is missing", digest.hash),
             Error::Transient { call, attempts: 1, why } => write!(f, "{call}: {why}"),
             Error::Transient { call, attempts, why } => write!(f, "{call}: {why} (tried {attempts} times)"),
             Error::Final { call, why } => write!(f, "{call}: {why}"),
@@ -81,7 +81,9 @@ impl fmt::Display for Error {
                 }
                 [] => f.write_str("inputs of the action are not there"),
             },
-            Error::Corrupt(digest) => write!(f, "what came for {} is not that content", digest.hash),
+            Error::Corrupt(digest) => {
+                write!(f, "a blob arrived that does not match its digest {}", digest.hash)
+            }
             Error::Local(why) => f.write_str(why),
             Error::Off => f.write_str("cancelled"),
         }

@@ -58,6 +58,6 @@ pub trait Executor: Send + Sync {
     /// # Errors
     /// [`Error::InputsMissing`](crate::Error::InputsMissing) if inputs are not there; that an action fails is not an
     /// error.
-    // One by one, unlike contents: an execution takes longer than a round trip.
+    // One by one, unlike blobs: an execution takes longer than a round trip.
     fn execute(&self, action: Execute, progress: Arc<dyn Progress>) -> Answer<'_, Executed>;
 }

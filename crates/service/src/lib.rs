@@ -1,17 +1,17 @@
-//! What holds contents and results of actions, wherever it is: in memory, in a build root, behind a network.
+//! What holds blobs and results of actions, wherever it is: in memory, in a build root, behind a network.
 //!
-//! Three traits; contents in batches, since a round trip costs as much for a thousand contents as for one. Answers are
+//! Three traits; blobs in batches, since a round trip costs as much for a thousand blobs as for one. Answers are
 //! futures that any executor can wait for: an implementation that needs a runtime brings it along, and none is seen
-//! here. The crate is apart from `store` so that what speaks a protocol does not depend on how contents lie on disk,
+//! here. The crate is apart from `store` so that what speaks a protocol does not depend on how blobs lie on disk,
 //! and from `exec` so that a store does not depend on how actions run.
 //!
-//! Contents that arrive have been compared with their digest by the implementation: what a [`Cas`] gives is right, or
+//! Blobs that arrive have been compared with their digest by the implementation: what a [`Cas`] gives is right, or
 //! an error. Results have nothing to be compared with: to use them is to trust all that may store them.
 
 #![deny(missing_docs)]
 
+mod blob;
 mod callers;
-mod content;
 mod error;
 mod execution;
 mod memory;
@@ -19,8 +19,8 @@ mod wait;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+pub use blob::{Blob, Buffer, Receiver, Source};
 pub use callers::{Caller, Callers};
-pub use content::{Buffer, Content, Receiver, Source};
 pub use error::{Error, ReportedIn, Result};
 pub use execution::{Execute, Executed, Executor, NoProgress, Progress, Stage};
 pub use memory::Memory;
@@ -32,28 +32,28 @@ pub use wait::wait;
 // Boxed, since the traits are used as objects: a trait with an `async fn` is not dyn compatible.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// Contents by digest.
+/// Blobs by digest.
 pub trait Cas: Send + Sync {
-    /// How contents are named here.
+    /// How blobs are named here.
     fn hash_function(&self) -> HashFunction;
 
-    /// Which of these contents are not here, in their order, each once.
+    /// Which of these blobs are not here, in their order, each once.
     // Owned arguments, here and below: an answer may outlive the call that asked for it.
     fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>>;
 
-    /// Gives contents, each to its receiver; one answer for each, in order. A receiver whose answer is not an error has
+    /// Gives blobs, each to its receiver; one answer for each, in order. A receiver whose answer is not an error has
     /// got all bytes, and they match the digest.
     fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Answer<'_, Vec<Result<()>>>;
 
-    /// Takes contents; one answer for each, in order.
-    fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>>;
+    /// Takes blobs; one answer for each, in order.
+    fn put(&self, blobs: Vec<Blob>) -> Answer<'_, Vec<Result<()>>>;
 
-    /// Takes contents by levels: those of one may refer to those before, which are there first. Small ones share a
+    /// Takes blobs by levels: those of one may refer to those before, which are there first. Small ones share a
     /// round trip all the same, where what is put together is put in order.
     ///
     /// # Errors
-    /// The error of the first content that could not be put.
-    fn put_levels(&self, levels: Vec<Vec<Content>>) -> Answer<'_, ()> {
+    /// The error of the first blob that could not be put.
+    fn put_levels(&self, levels: Vec<Vec<Blob>>) -> Answer<'_, ()> {
         Box::pin(async move {
             for level in levels {
                 self.put(level).await?.into_iter().collect::<Result<()>>()?;
@@ -78,7 +78,7 @@ pub trait Cas: Send + Sync {
 
 /// Results of actions, by the digest of the `Action` message.
 pub trait ActionCache: Send + Sync {
-    /// Whether results are stored at all. To be asked before contents are sent that nothing else needs.
+    /// Whether results are stored at all. To be asked before blobs are sent that nothing else needs.
     ///
     /// An error: they are not, and why.
     fn takes_results(&self) -> Answer<'_, ()> {

@@ -1,4 +1,4 @@
-//! Contents and results in memory: what the others are compared with, and what a server for tests answers from.
+//! Blobs and results in memory: what the others are compared with, and what a server for tests answers from.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,9 +8,9 @@ use std::{
 use taut_digest::{Digest, Hash, HashFunction};
 use taut_proto::ActionResult;
 
-use crate::{ActionCache, Answer, Cas, Content, Error, Receiver, Result};
+use crate::{ActionCache, Answer, Blob, Cas, Error, Receiver, Result};
 
-/// Contents and results in memory.
+/// Blobs and results in memory.
 pub struct Memory {
     function: HashFunction,
     // One lock for both: what is done under it takes no time worth a second one.
@@ -19,12 +19,12 @@ pub struct Memory {
 
 #[derive(Default)]
 struct MemoryTables {
-    contents: HashMap<Hash, Arc<[u8]>>,
+    blobs: HashMap<Hash, Arc<[u8]>>,
     results: HashMap<Hash, ActionResult>,
 }
 
 impl Memory {
-    /// An empty one, in which contents are named by `function`.
+    /// An empty one, in which blobs are named by `function`.
     pub fn new(function: HashFunction) -> Memory {
         Memory { function, held: Mutex::default() }
     }
@@ -33,9 +33,9 @@ impl Memory {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A content.
-    pub fn content(&self, hash: &Hash) -> Option<Arc<[u8]>> {
-        self.held().contents.get(hash).cloned()
+    /// A blob.
+    pub fn blob(&self, hash: &Hash) -> Option<Arc<[u8]>> {
+        self.held().blobs.get(hash).cloned()
     }
 
     /// Whether bytes have a name: one of the native protocol says of itself how it is made.
@@ -47,15 +47,15 @@ impl Memory {
         }
     }
 
-    /// Adds a content under a name that was compared with it. What is there stays, as it does at real servers.
+    /// Adds a blob under a name that was compared with it. What is there stays, as it does at real servers.
     pub fn insert(&self, hash: Hash, bytes: Vec<u8>) {
-        self.held().contents.entry(hash).or_insert_with(|| bytes.into());
+        self.held().blobs.entry(hash).or_insert_with(|| bytes.into());
     }
 
-    /// Adds a content under the name that it has.
+    /// Adds a blob under the name that it has.
     pub fn add(&self, bytes: Vec<u8>) -> Digest {
         let digest = Digest { hash: self.function.blob(&bytes), size: bytes.len() as u64 };
-        self.held().contents.insert(digest.hash, bytes.into());
+        self.held().blobs.insert(digest.hash, bytes.into());
         digest
     }
 
@@ -74,15 +74,15 @@ impl Memory {
         self.held().results.remove(action);
     }
 
-    /// Removes a content.
+    /// Removes a blob.
     pub fn remove(&self, hash: &Hash) {
-        self.held().contents.remove(hash);
+        self.held().blobs.remove(hash);
     }
 
-    /// The names of all contents, sorted.
-    pub fn contents(&self) -> Vec<Hash> {
+    /// The names of all blobs, sorted.
+    pub fn blobs(&self) -> Vec<Hash> {
         // Sorted, since the order of a hash table differs from run to run, and tests compare.
-        let mut all: Vec<Hash> = self.held().contents.keys().copied().collect();
+        let mut all: Vec<Hash> = self.held().blobs.keys().copied().collect();
         all.sort_unstable();
         all
     }
@@ -96,21 +96,21 @@ impl Memory {
     }
 
     fn get_one(&self, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
-        // A digest is hash and size: one with another size names no content, even if the hash is known.
-        let content = self.content(&digest.hash).filter(|content| content.len() as u64 == digest.size);
-        let content = content.ok_or(Error::NotFound(*digest))?;
-        let taken = receiver.begin().and_then(|()| receiver.piece(&content));
+        // A digest is hash and size: one with another size names no blob, even if the hash is known.
+        let blob = self.blob(&digest.hash).filter(|blob| blob.len() as u64 == digest.size);
+        let blob = blob.ok_or(Error::NotFound(*digest))?;
+        let taken = receiver.begin().and_then(|()| receiver.piece(&blob));
         taken.map_err(|error| Error::Local(error.to_string()))
     }
 
-    fn put_one(&self, content: &Content) -> Result<()> {
-        let bytes = content.read().map_err(|error| Error::Local(error.to_string()))?;
-        // Checked on arrival, so everything here has its right name. Tests rely on that to notice wrong contents from a
+    fn put_one(&self, blob: &Blob) -> Result<()> {
+        let bytes = blob.read().map_err(|error| Error::Local(error.to_string()))?;
+        // Checked on arrival, so everything here has its right name. Tests rely on that to notice wrong blobs from a
         // client.
-        if !self.is_name_of(&content.digest.hash, &bytes) {
-            return Err(Error::Corrupt(content.digest));
+        if !self.is_name_of(&blob.digest.hash, &bytes) {
+            return Err(Error::Corrupt(blob.digest));
         }
-        self.insert(content.digest.hash, bytes);
+        self.insert(blob.digest.hash, bytes);
         Ok(())
     }
 }
@@ -123,7 +123,7 @@ impl Cas for Memory {
     fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>> {
         // One lock for the whole question: the answer is of one moment, as that of a server need not be.
         let (held, mut seen) = (self.held(), HashSet::new());
-        let is_missing = |digest: &Digest| !held.contents.contains_key(&digest.hash) && seen.insert(*digest);
+        let is_missing = |digest: &Digest| !held.blobs.contains_key(&digest.hash) && seen.insert(*digest);
         let missing = digests.into_iter().filter(is_missing).collect();
         drop(held);
         Box::pin(std::future::ready(Ok(missing)))
@@ -134,8 +134,8 @@ impl Cas for Memory {
         Box::pin(std::future::ready(Ok(got)))
     }
 
-    fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>> {
-        let put = contents.iter().map(|content| self.put_one(content)).collect();
+    fn put(&self, blobs: Vec<Blob>) -> Answer<'_, Vec<Result<()>>> {
+        let put = blobs.iter().map(|blob| self.put_one(blob)).collect();
         Box::pin(std::future::ready(Ok(put)))
     }
 }

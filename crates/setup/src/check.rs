@@ -82,7 +82,7 @@ impl<'d> Check<'d> {
             // Without words under the reference's name, as the reference does not report it.
             let mut problem = Diagnostic::error(message).reference("").at(place(wrong));
             if let WrongValue::Special(word) = what {
-                problem.message = format!("{} is no word for \"special\" of {of}", quoted(word));
+                problem.message = format!("{} is not a word for \"special\" of {of}", quoted(word));
                 let words = Special::ALL.map(Special::word);
                 problem = problem.suggest(did_you_mean(word, words));
                 problem =

@@ -240,7 +240,7 @@ impl Session<'_> {
         youngest.into_iter().chain(older).find_map(|repository| blob(&repository))
     }
 
-    /// Looks for a file in the directories of archives. `other`: files of its name that have another content.
+    /// Looks for a file in the directories of archives. `other`: files of its name that have other content.
     fn in_distdirs(
         &self,
         content: &Content,
@@ -262,7 +262,7 @@ impl Session<'_> {
                 // hand.
                 Ok(Some(hash)) if hash == content.id => {}
                 Ok(Some(_)) => {
-                    other.push(format!("{} has another content", path.display()));
+                    other.push(format!("{} has other content", path.display()));
                     continue;
                 }
                 Ok(None) => continue,

@@ -199,7 +199,7 @@ impl Description {
         };
         if entry.kind() != Kind::Object {
             return Err(Diagnostic::error(format!(
-                "the description of repository {} is no object",
+                "the description of repository {} is not an object",
                 quoted(name)
             ))
             .reference(format!("Config: Config entry for repository {} is not a map", quoted(name)))

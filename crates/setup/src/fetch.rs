@@ -180,7 +180,7 @@ impl Session<'_> {
         let is_in_directory = is_non_upwards(name) && !name.contains('\0');
         let inner = normal_path(name);
         if !is_in_directory || inner == "." || name.ends_with('/') {
-            return Err(failed(format!("{} is no name of a file in it", quoted(name))));
+            return Err(failed(format!("{} is not the name of a file in it", quoted(name))));
         }
         let opened = self.store.open_file(&content.id).map_err(|error| broken(wanted, error.to_string()))?;
         let Some((source, _)) = opened else {

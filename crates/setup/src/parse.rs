@@ -72,7 +72,7 @@ fn source(description: &Description, name: &str, node: Node<'_>, reader: Reader)
     };
     let Some(type_name) = written.as_str() else {
         let value = text(written);
-        return Err(Diagnostic::error(format!("the type of repository {of} is no string"))
+        return Err(Diagnostic::error(format!("the type of repository {of} is not a string"))
             .reference(format!("Config: Unsupported value {value} for key \"type\" for repository {of}"))
             .at(place(written))
             .into());
@@ -92,7 +92,7 @@ fn source(description: &Description, name: &str, node: Node<'_>, reader: Reader)
         "tree structure" => tree_structure(&fields("")).map_err(|problem| precomputed(*problem, name)),
         unknown => {
             return Err(Diagnostic::error(format!(
-                "{} is no type of repository; it is the type of {of}",
+                "{} is not a type of repository; it is the type of {of}",
                 quoted(unknown)
             ))
             .reference(match reader {
@@ -191,7 +191,7 @@ impl<'d> Fields<'d> {
             };
             let reference = format!("Unsupported value {} for mandatory field {}\n{why}", text(at), quoted(key));
             let message =
-                format!("{} is no id of {what}, which has 40 hexadecimal digits", quoted(written));
+                format!("{} is not the id of {what}, which has 40 hexadecimal digits", quoted(written));
             self.wrong(at, message, reference)
         })
     }
@@ -389,7 +389,7 @@ fn foreign_file(fields: &Fields<'_>) -> Result<Source, Problem> {
     // It becomes an entry of a tree.
     if written.is_empty() || matches!(written, "." | "..") || written.contains(['/', '\0']) {
         let reference = format!("Field \"name\" has to be valid a file name, but found {}", text(name));
-        return Err(fields.wrong(name, format!("{} is no name of a file", quoted(written)), reference));
+        return Err(fields.wrong(name, format!("{} is not the name of a file", quoted(written)), reference));
     }
     let executable = fields.get("executable");
     if let Some(wrong) = executable.filter(|value| value.as_bool().is_none()) {

@@ -363,7 +363,7 @@ impl Session<'_> {
             Source::ForeignFile(file) => here(self.foreign_file(file, wanted)?),
             Source::Distdir(distdir) => here(self.distdir(distdir, wanted)?),
             Source::Computed(_) | Source::TreeStructure(_) => {
-                unreachable!("what is computed is no task of a set-up")
+                unreachable!("what is computed is not a task of a set-up")
             }
         };
         // An absent root is not noted: its tree need not be here, and each call has the warning.

@@ -1,4 +1,4 @@
-//! Trees of the store, copied into a git repository, and the other way: both name contents by the same ids.
+//! Trees of the store, copied into a git repository, and the other way: both name objects by the same ids.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Counts bytes of transfers that have not ended: a large content takes a while to come, and so do many.
+//! Counts bytes of transfers that have not ended: a large blob takes a while to come, and so do many.
 
 use std::{
     io,

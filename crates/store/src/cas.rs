@@ -1,4 +1,4 @@
-//! Contents by their hash: files, executables, trees.
+//! Objects by their hash: files, executables, trees.
 //!
 //! Stored files are read-only, and their modification time is 1970-01-01, so that a copy of one depends on its content
 //! only. Plain files and executables are stored apart, since one inode has one mode; an object that is wanted with the
@@ -19,19 +19,19 @@ use crate::{
 pub enum AddMode {
     /// The file stays as it is.
     Copy,
-    /// The same, of a source: where servers are attached, a small content is written to the store only when it is read
+    /// The same, of a source: where servers are attached, a small blob is written to the store only when it is read
     /// here.
     Later,
     /// The file may become the stored object itself: the caller guarantees that no process can write to it.
     Move,
 }
 
-/// Contents up to this size are read at once; larger ones pass through a buffer.
+/// Blobs up to this size are read at once; larger ones pass through a buffer.
 // 1 MiB: nearly all sources and objects are smaller, and each thread may have one such buffer.
 const READ_AT_ONCE: u64 = 1 << 20;
 
 impl Store {
-    /// Adds a content. Its digest names it from now on, with the executable bit or without.
+    /// Adds a blob. Its digest names it from now on, with the executable bit or without.
     ///
     /// # Errors
     /// The build root cannot be written to.
@@ -197,7 +197,7 @@ impl Store {
         loop {
             match file.read_some(&mut buffer)? {
                 0 => return Ok((left == 0).then(|| hasher.finish())),
-                // The file has grown. Git's hash begins with the size, so the hash would be that of no content.
+                // The file has grown. Git's hash begins with the size, so the hash would be that of no blob.
                 n if n as u64 > left => return Ok(None),
                 n => {
                     hasher.update(&buffer[..n]);

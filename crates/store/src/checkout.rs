@@ -1,6 +1,6 @@
 //! Stored objects as files: one routine for installed results and for the inputs of actions.
 //! What is written is always a copy, never a hard link to a stored inode: a change of a checked-out file changes only
-//! that file. Every content is checked against its name while it is copied. Beneath the directory that the caller holds
+//! that file. Every file is checked against its name while it is copied. Beneath the directory that the caller holds
 //! open, no symbolic link is followed, and no name leads out of it.
 
 use std::{
@@ -124,7 +124,7 @@ impl<'s> Installer<'s> {
                     let shown = at.path().display().to_string();
                     return Ok(Err(match at.read_link() {
                         Ok(target) => format!("{shown}, a symbolic link to {}", target.display()),
-                        Err(_) => format!("{shown}, which is no directory"),
+                        Err(_) => format!("{shown}, which is not a directory"),
                     }));
                 }
                 Err(_) => {

@@ -1,4 +1,4 @@
-//! Copies of objects in a store that names contents in another way.
+//! Copies of objects in a store that names objects in another way.
 
 use std::{
     collections::HashMap,

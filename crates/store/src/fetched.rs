@@ -35,7 +35,7 @@ impl Unmeasured {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores it; its size, unless it is another content than expected.
+    /// Stores it; its size, unless it is another blob than expected.
     fn finish(&self, expected: &Hash) -> Result<Option<u64>> {
         let Some((temporary, file)) = self.file().take(&self.store)? else { return Ok(None) };
         drop(file);
@@ -96,7 +96,7 @@ impl IncomingFile {
         }
     }
 
-    /// Stores it; the bytes that were not counted when they came, unless it is another content.
+    /// Stores it; the bytes that were not counted when they came, unless it is another blob.
     fn finish(&self, hash: &Hash) -> Result<Option<u64>> {
         match self {
             IncomingFile::Measured(incoming) => Ok(incoming.finish(Some(hash))?.map(|_| 0)),
@@ -300,7 +300,7 @@ impl Store {
         for (hash, object_type) in files {
             let lost = Error::Missing(ObjectInfo { digest: Digest { hash, size: 0 }, object_type });
             let (server, size) = servers.find((false, hash)).ok_or(lost)?;
-            // With either mode it is one content: the other one is copied from it.
+            // With either mode it is one blob: the other one is copied from it.
             if first.insert(hash, object_type).is_some() {
                 continue;
             }
@@ -340,7 +340,7 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Fetches contents, and returns how many bytes came, without those of contents of unknown size. What a server
+    /// Fetches blobs, and returns how many bytes came, without those of blobs of unknown size. What a server
     /// turns out not to have is forgotten. Then all other objects noted for that server are checked, so objects that
     /// were lost together are made again together.
     async fn ask(&self, servers: &ServerObjects, wanted: HashMap<usize, ServerRequest>) -> Result<u64> {

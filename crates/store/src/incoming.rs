@@ -1,4 +1,4 @@
-//! A content that arrives piece by piece from elsewhere, and becomes an object when it is complete.
+//! A blob that arrives piece by piece from elsewhere, and becomes an object when it is complete.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use crate::{
     temporary::PartialFile,
 };
 
-/// A content on its way into a store, under a temporary name until [`Incoming::finish`]; removed if it is dropped
+/// A blob on its way into a store, under a temporary name until [`Incoming::finish`]; removed if it is dropped
 /// before.
 pub struct Incoming {
     store: Store,
@@ -35,7 +35,7 @@ struct PartialContent {
 }
 
 impl Store {
-    /// Takes a content of a known size from elsewhere. Nothing is written before it begins.
+    /// Takes a blob of a known size from elsewhere. Nothing is written before it begins.
     pub fn incoming(&self, size: u64, executable: bool) -> Incoming {
         let hasher = self.hash_function().blob_hasher(size);
         let state = Mutex::new(PartialContent { file: PartialFile::default(), hasher, received: 0 });

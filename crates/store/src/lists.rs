@@ -1,7 +1,7 @@
 //! Maps from objects to digests that are kept between calls: standard names (`standard_names.rs`), and what servers
 //! have (`server_objects.rs`).
 //!
-//! They are contents of the store, so their checksums and their lifetime are those of objects. A map is an entry of the
+//! They are blobs of the store, so their checksums and their lifetime are those of objects. A map is an entry of the
 //! action cache under a key that no action has: the digest of an `Action` message with nothing but a salt. The result
 //! there has *lists* as its output files, the latest first. A list is a `Directory` message: the name of each node is
 //! that of an object as messages have it (in native mode with `62` in front for a blob and `74` for a tree), its digest

@@ -46,7 +46,7 @@ pub struct ObjectServer {
     pub id: String,
     /// How messages name it.
     pub name: String,
-    /// Its contents. In native mode, names say what they are about ([`Hash::tagged`]).
+    /// Its CAS. In native mode, names say what they are about ([`Hash::tagged`]).
     pub cas: Arc<dyn Cas>,
 }
 

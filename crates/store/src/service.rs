@@ -1,4 +1,4 @@
-//! A build root as a service: contents are files, and results those of the action cache.
+//! A build root as a service: blobs are files, and results those of the action cache.
 
 use std::{
     collections::HashSet,
@@ -9,7 +9,7 @@ use std::{
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType};
 use taut_proto::ActionResult;
-use taut_service::{ActionCache, Answer, Cas, Content, Error, Receiver, Result, Source};
+use taut_service::{ActionCache, Answer, Blob, Cas, Error, Receiver, Result, Source};
 
 use crate::{Store, layout::Kind};
 
@@ -27,7 +27,7 @@ struct Stored {
 }
 
 impl Stored {
-    // Opened when it is read: many contents may wait to be sent, and each open file takes a descriptor.
+    // Opened when it is read: many blobs may wait to be sent, and each open file takes a descriptor.
     fn open(&self) -> io::Result<&fs::File> {
         if let Some(file) = self.file.get() {
             return Ok(file);
@@ -83,21 +83,21 @@ impl Store {
     }
 
     fn give(&self, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
-        // Opened by the function that compares the content with its name.
+        // Opened by the function that compares the blob with its name.
         let opened = self.open_file(&digest.hash).map_err(local)?;
         let (file, _) = opened.filter(|(_, size)| *size == digest.size).ok_or(Error::NotFound(*digest))?;
         receiver.begin().map_err(local)?;
         pass_on(|at, buffer| file.read_at(buffer, at), digest.size, receiver)
     }
 
-    fn take(&self, content: &Content) -> Result<()> {
-        let Digest { hash, size } = content.digest;
+    fn take(&self, blob: &Blob) -> Result<()> {
+        let Digest { hash, size } = blob.digest;
         let incoming = self.incoming(size, false);
         incoming.begin().map_err(local)?;
-        pass_on(|at, buffer| content.source.read_at(at, buffer), size, &incoming)?;
+        pass_on(|at, buffer| blob.source.read_at(at, buffer), size, &incoming)?;
         // Compared with the name here; under another name nothing is added.
         let taken = incoming.finish(Some(&hash)).map_err(local)?;
-        taken.map(drop).ok_or(Error::Corrupt(content.digest))
+        taken.map(drop).ok_or(Error::Corrupt(blob.digest))
     }
 }
 
@@ -142,8 +142,8 @@ impl Cas for Store {
         ready(Ok(wanted.iter().map(|(digest, receiver)| self.give(digest, &**receiver)).collect()))
     }
 
-    fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>> {
-        ready(Ok(contents.iter().map(|content| self.take(content)).collect()))
+    fn put(&self, blobs: Vec<Blob>) -> Answer<'_, Vec<Result<()>>> {
+        ready(Ok(blobs.iter().map(|blob| self.take(blob)).collect()))
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! They are kept in lists (`lists.rs`), under the name of the epoch: for each object its standard digest, of a tree
 //! that of its own `Directory` message. Parts of large blobs have names, too: that of the blob, `+`, and the offset of
-//! the part. So a chunk that a service names for another content is found here. A lost name costs only time: it can be
+//! the part. So a chunk that a service names for another blob is found here. A lost name costs only time: it can be
 //! computed again from the object. Names of the older epoch that are used are written into the younger; the rest is
 //! collected with its objects.
 
@@ -194,7 +194,7 @@ impl StandardNames {
             Key::Part(hash, at) => (hash, at),
             Key::Tree(_) => return None,
         };
-        // With either mode it is one content.
+        // With either mode it is one blob.
         let object = [ObjectType::File, ObjectType::Executable].into_iter().find_map(|object_type| {
             let is_there = self.store.contains(&hash, object_type).ok()?;
             is_there.then_some(ObjectInfo { digest: Digest { hash, size: 0 }, object_type })

@@ -185,7 +185,7 @@ impl Store {
         self.0.counter.fetch_add(1, Relaxed)
     }
 
-    /// How contents are named here.
+    /// How objects are named here.
     pub fn hash_function(&self) -> HashFunction {
         self.0.function
     }
@@ -206,12 +206,12 @@ impl Store {
         &self.0.nonce
     }
 
-    /// Contents that are in memory only.
+    /// Blobs that are in memory only.
     pub(crate) fn withheld(&self) -> &Withheld {
         &self.0.withheld
     }
 
-    /// The cache of small contents.
+    /// The cache of small blobs.
     pub(crate) fn memory_cache(&self) -> &MemoryCache {
         &self.0.memory_cache
     }

@@ -65,7 +65,7 @@ pub struct TargetCache {
 impl TargetCache {
     /// The cache of results of actions that run where `description` says.
     pub fn new(store: &Store, description: String, read: ReadReferences) -> TargetCache {
-        // The shard is named by a content of the CAS, so a person can find out what it is for.
+        // The shard is named by a blob of the CAS, so a person can find out what it is for.
         let shard = store.hash_function().blob(description.as_bytes());
         TargetCache { store: store.clone(), description, shard, read, dirs: Default::default() }
     }

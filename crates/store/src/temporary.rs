@@ -63,7 +63,7 @@ impl Drop for Temporary<'_> {
     }
 }
 
-/// A content that comes piece by piece, in a temporary file that stays open meanwhile. Its owner calls
+/// A blob that comes piece by piece, in a temporary file that stays open meanwhile. Its owner calls
 /// [`PartialFile::discard`] when it is dropped.
 // It does not borrow the store, as a `Temporary` does: its owner has the store.
 #[derive(Default)]

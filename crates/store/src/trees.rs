@@ -2,7 +2,7 @@
 //! Remote Execution API.
 //!
 //! A message has the size of each entry and the target of each link, which the objects themselves say. So what is
-//! encoded has to be stored, and the targets of what is decoded are stored as contents of their own, as the reference
+//! encoded has to be stored, and the targets of what is decoded are stored as blobs of their own, as the reference
 //! does it.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use taut_proto::{Digest as WireDigest, Directory, DirectoryNode, FileNode, Messa
 
 use crate::{Result, Store, cas::missing};
 
-/// The files and directories of a `Directory` message as objects, with their sizes; none if it is no such message.
+/// The files and directories of a `Directory` message as objects, with their sizes; none if it is not such a message.
 pub(crate) fn measured_entries(encoded: &[u8]) -> Vec<ObjectInfo> {
     let directory = Directory::decode(encoded).unwrap_or_default();
     let object = |digest: &Option<WireDigest>, object_type| {

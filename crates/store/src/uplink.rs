@@ -1,7 +1,7 @@
 //! Moving what is still used from the older generation to the youngest.
 //!
 //! Every object that a build uses gets a second name (a hard link) in the youngest generation, and everything it refers
-//! to gets one before it: children before trees, contents before cache entries. So an object of the youngest generation
+//! to gets one before it: children before trees, blobs before cache entries. So an object of the youngest generation
 //! is complete whenever a process dies, and after each garbage collection.
 
 use taut_digest::{Hash, ObjectType};

@@ -1,8 +1,8 @@
 //! Sources that are in memory only, when servers execute actions. A server that lacks one gets it from here; usually
 //! nothing on this machine reads it. A file for each would cost more than everything else that is done for a source.
 //!
-//! Such a content counts as present. All other readers of the store call [`Store::present`], which writes it first, so
-//! they need not know of it. If this process ends before, the content is lost like a collected object: the source is
+//! Such a blob counts as present. All other readers of the store call [`Store::present`], which writes it first, so
+//! they need not know of it. If this process ends before, the blob is lost like a collected object: the source is
 //! read again when it is needed.
 
 use std::{
@@ -19,40 +19,40 @@ use crate::{
     layout::Kind,
 };
 
-/// The largest content that is withheld, and how many bytes all take at most; what is more is written.
+/// The largest blob that is withheld, and how many bytes all take at most; what is more is written.
 // 64 KiB and 32 MiB: few sources are larger, and thousands of usual size fit.
 const MAX_CONTENT_BYTES: usize = 64 << 10;
 const MAX_BYTES: usize = 32 << 20;
 
-/// What an entry takes beside its content.
+/// What an entry takes beside its blob.
 const OVERHEAD_BYTES: usize = 100;
 
 #[derive(Default)]
-struct Contents {
+struct Blobs {
     by_name: HashMap<(Kind, Hash), Arc<[u8]>>,
     bytes: usize,
 }
 
-/// Contents by kind and hash.
+/// Blobs by kind and hash.
 #[derive(Default)]
-pub(crate) struct Withheld(Mutex<Contents>);
+pub(crate) struct Withheld(Mutex<Blobs>);
 
 impl Withheld {
-    fn lock(&self) -> MutexGuard<'_, Contents> {
+    fn lock(&self) -> MutexGuard<'_, Blobs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a content; returns whether it does.
-    fn keep(&self, kind: Kind, hash: &Hash, content: &[u8]) -> bool {
-        let mut contents = self.lock();
-        if contents.by_name.contains_key(&(kind, *hash)) {
+    /// Keeps a blob; returns whether it does.
+    fn keep(&self, kind: Kind, hash: &Hash, blob: &[u8]) -> bool {
+        let mut blobs = self.lock();
+        if blobs.by_name.contains_key(&(kind, *hash)) {
             return true;
         }
-        let bytes = contents.bytes + content.len() + OVERHEAD_BYTES;
-        let fits = content.len() <= MAX_CONTENT_BYTES && bytes <= MAX_BYTES;
+        let bytes = blobs.bytes + blob.len() + OVERHEAD_BYTES;
+        let fits = blob.len() <= MAX_CONTENT_BYTES && bytes <= MAX_BYTES;
         if fits {
-            contents.bytes = bytes;
-            contents.by_name.insert((kind, *hash), content.into());
+            blobs.bytes = bytes;
+            blobs.by_name.insert((kind, *hash), blob.into());
         }
         fits
     }
@@ -62,27 +62,27 @@ impl Withheld {
     }
 
     fn remove(&self, kind: Kind, hash: &Hash) {
-        let mut contents = self.lock();
-        if let Some(content) = contents.by_name.remove(&(kind, *hash)) {
-            contents.bytes -= content.len() + OVERHEAD_BYTES;
+        let mut blobs = self.lock();
+        if let Some(blob) = blobs.by_name.remove(&(kind, *hash)) {
+            blobs.bytes -= blob.len() + OVERHEAD_BYTES;
         }
     }
 }
 
 impl Store {
-    /// As [`Store::put_blob`]; where servers are attached, a small content stays in memory until it is read here.
-    pub(crate) fn put_blob_later(&self, content: &[u8], executable: bool) -> Result<Digest> {
-        let digest = Digest { hash: self.hash_function().blob(content), size: content.len() as u64 };
+    /// As [`Store::put_blob`]; where servers are attached, a small blob stays in memory until it is read here.
+    pub(crate) fn put_blob_later(&self, blob: &[u8], executable: bool) -> Result<Digest> {
+        let digest = Digest { hash: self.hash_function().blob(blob), size: blob.len() as u64 };
         let kind = kind_of_file(executable);
         let is_withheld = self.is_attached()
-            && (self.is_known(kind, &digest.hash) || self.withheld().keep(kind, &digest.hash, content));
+            && (self.is_known(kind, &digest.hash) || self.withheld().keep(kind, &digest.hash, blob));
         if !is_withheld {
-            self.put(kind, &digest, content)?;
+            self.put(kind, &digest, blob)?;
         }
         Ok(digest)
     }
 
-    /// The content of a file that is in memory only, to be sent elsewhere.
+    /// The blob of a file that is in memory only, to be sent elsewhere.
     pub fn withheld_source(&self, hash: &Hash, object_type: ObjectType) -> Option<Arc<dyn Source>> {
         Some(Arc::new(self.withheld_content(hash, object_type)?))
     }
@@ -91,7 +91,7 @@ impl Store {
         if !self.is_attached() || object_type == ObjectType::Tree {
             return None;
         }
-        // The content is the same with either mode.
+        // The blob is the same with either mode.
         [Kind::File, Kind::Executable].iter().find_map(|kind| self.withheld().get(*kind, hash))
     }
 
@@ -101,9 +101,9 @@ impl Store {
             return Ok(false);
         }
         // Two threads may write it at once, which is not an error: both write the same.
-        let Some(content) = self.withheld().get(kind, hash) else { return Ok(false) };
+        let Some(blob) = self.withheld().get(kind, hash) else { return Ok(false) };
         // First the object, so that it is found by all that look for it meanwhile.
-        self.commit(self.write_temporary(&content, mode_of(kind))?, kind, hash)?;
+        self.commit(self.write_temporary(&blob, mode_of(kind))?, kind, hash)?;
         self.withheld().remove(kind, hash);
         Ok(true)
     }
@@ -120,14 +120,14 @@ mod tests {
         let (withheld, name) =
             (Withheld::default(), |number: usize| HashFunction::GitSha1.blob(number.to_string().as_bytes()));
         assert!(!withheld.keep(Kind::File, &name(0), &vec![0; MAX_CONTENT_BYTES + 1]));
-        let content = vec![0; MAX_CONTENT_BYTES];
-        let kept = (0..1000).filter(|number| withheld.keep(Kind::File, &name(*number), &content)).count();
+        let blob = vec![0; MAX_CONTENT_BYTES];
+        let kept = (0..1000).filter(|number| withheld.keep(Kind::File, &name(*number), &blob)).count();
         assert_eq!(kept, MAX_BYTES / (MAX_CONTENT_BYTES + OVERHEAD_BYTES));
         // What is there already needs no room, and what is written gives it back.
-        assert!(withheld.keep(Kind::File, &name(0), &content));
-        assert!(!withheld.keep(Kind::Executable, &name(0), &content));
+        assert!(withheld.keep(Kind::File, &name(0), &blob));
+        assert!(!withheld.keep(Kind::Executable, &name(0), &blob));
         withheld.remove(Kind::File, &name(0));
-        assert!(withheld.keep(Kind::Executable, &name(0), &content));
+        assert!(withheld.keep(Kind::Executable, &name(0), &blob));
         assert!(withheld.get(Kind::File, &name(0)).is_none());
         assert!(withheld.get(Kind::Executable, &name(0)).is_some());
     }

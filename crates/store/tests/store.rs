@@ -11,7 +11,7 @@ use std::{
 
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_proto::{ActionResult, OutputFile};
-use taut_service::{Answer, Cas, Content, Receiver};
+use taut_service::{Answer, Blob, Cas, Receiver};
 use taut_store::{AddMode, Error, GcMode, ObjectServer, Store, gc};
 use taut_sys::Dir;
 use tempfile::TempDir;
@@ -521,7 +521,7 @@ fn malformed_directories_are_refused() {
     assert!(good > 0 && refused > 0, "{good} {refused}");
 }
 
-/// A server that notes what counts as fetched while a content comes.
+/// A server that notes what counts as fetched while a blob comes.
 struct Observed {
     store: Store,
     content: Vec<u8>,
@@ -545,7 +545,7 @@ impl Cas for Observed {
             receiver.begin().unwrap();
             receiver.piece(half).unwrap();
             see();
-            // As after a content that was wrong.
+            // As after a blob that was wrong.
             receiver.begin().unwrap();
             see();
             receiver.piece(half).unwrap();
@@ -555,7 +555,7 @@ impl Cas for Observed {
         Box::pin(async move { Ok(wanted.iter().map(|_| Ok(())).collect()) })
     }
 
-    fn put(&self, _: Vec<Content>) -> Answer<'_, Vec<taut_service::Result<()>>> {
+    fn put(&self, _: Vec<Blob>) -> Answer<'_, Vec<taut_service::Result<()>>> {
         unreachable!("nothing is sent")
     }
 }

@@ -202,7 +202,7 @@ fn syntax_errors_show_the_location() {
     syntax_error(
         "[\"\\ud800\"]",
         expect![[r#"
-            Invalid JSON in line 1: half a surrogate pair is no character
+            Invalid JSON in line 1: half a surrogate pair is not a character
              --> m/TARGETS:1:3
               |
             1 | ["\ud800"]
@@ -241,7 +241,7 @@ fn syntax_errors_show_the_location() {
     syntax_error(
         b"[\"\xff\"]",
         expect![[r#"
-            Invalid JSON in line 1: the byte 0xFF is no UTF-8
+            Invalid JSON in line 1: the byte 0xFF is not UTF-8
              --> m/TARGETS:1:3
               |
             1 | ["�"]

@@ -184,7 +184,7 @@ impl<'d> At<'d> {
         if stat.identity() == made && stat.links == 1 {
             return Ok(());
         }
-        let source = io::Error::other("it is not the file that was made here, or has another name, too");
+        let source = io::Error::other("it was replaced, or has a second name (hard link)");
         Err(Error { op: "write", path: self.path(), source })
     }
 

@@ -4,9 +4,10 @@
 //! an environment variable. `TAUT_TEST_FAULT=N:ERRNO` makes the N-th call of [`crate::At`], [`crate::Dir`] and
 //! [`crate::File`] (counted from 1) fail with that error number. `TAUT_TEST_FAULT=OPERATION@PART:ERRNO` does so for all
 //! calls of an operation (with `-` for blanks) at paths that contain the text PART. In place of the number, `panic`
-//! makes the thread panic there, and `change` appends a byte to the file at that path before each call, like another
-//! program that writes at the wrong moment. A number in parentheses is the number of such calls that pass before the
-//! first fault: `open@/in:2(1)`. Several faults are separated by commas.
+//! makes the thread panic there. Others act on the file at that path before each call, like another program at the
+//! wrong moment: `change` appends a byte, `link` gives it a second name. A number in parentheses is the number of such
+//! calls that pass before the first fault: `open@/in:2(1)`; a second one, the number of faults, after which all calls
+//! pass again: `open@/in:2(1+3)`. Several faults are separated by commas.
 //!
 //! What is not a call of the file layer, as the start of a process or a thread, has a [`point`] of its own for this,
 //! which is neither counted nor logged.
@@ -50,6 +51,8 @@ struct Faulty {
     effect: Effect,
     /// How many calls still pass.
     passing: AtomicU64,
+    /// How many calls have the effect then.
+    failing: AtomicU64,
 }
 
 /// What becomes of a call.
@@ -58,34 +61,38 @@ enum Effect {
     Error(i32),
     Panic,
     Change,
+    Link,
 }
 
 impl Faulty {
-    /// Reads `OPERATION@PART:EFFECT` or `OPERATION@PART:EFFECT(PASSING)`.
+    /// Reads `OPERATION@PART:EFFECT`, with `(PASSING)` or `(PASSING+FAILING)` behind it.
     fn parse(text: &str) -> Option<Faulty> {
         let (place, effect) = text.rsplit_once(':')?;
         let (op, part) = place.split_once('@')?;
-        let (effect, passing) = match effect.strip_suffix(')').and_then(|effect| effect.split_once('(')) {
-            Some((effect, passing)) => (effect, passing.parse().ok()?),
-            None => (effect, 0),
+        let (effect, counts) = match effect.strip_suffix(')').and_then(|effect| effect.split_once('(')) {
+            Some((effect, counts)) => (effect, counts),
+            None => (effect, "0"),
+        };
+        let (passing, failing) = match counts.split_once('+') {
+            Some((passing, failing)) => (passing.parse().ok()?, failing.parse().ok()?),
+            None => (counts.parse().ok()?, u64::MAX),
         };
         let effect = match effect {
             "panic" => Effect::Panic,
             "change" => Effect::Change,
+            "link" => Effect::Link,
             errno => Effect::Error(errno.parse().ok()?),
         };
-        let passing = AtomicU64::new(passing);
-        Some(Faulty { op: op.replace('-', " "), part: part.to_owned(), effect, passing })
+        let (passing, failing) = (AtomicU64::new(passing), AtomicU64::new(failing));
+        Some(Faulty { op: op.replace('-', " "), part: part.to_owned(), effect, passing, failing })
     }
 
     /// What becomes of this call, if it is one of those.
     fn effect(&self, op: &str, path: &Path) -> Option<Effect> {
         let is_meant = op == self.op && path.to_string_lossy().contains(&*self.part);
-        let passes = || {
-            let before = self.passing.fetch_update(Relaxed, Relaxed, |passing| passing.checked_sub(1));
-            before.is_ok()
-        };
-        (is_meant && !passes()).then_some(self.effect)
+        let is_one_of =
+            |left: &AtomicU64| left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        (is_meant && !is_one_of(&self.passing) && is_one_of(&self.failing)).then_some(self.effect)
     }
 }
 
@@ -143,7 +150,7 @@ pub fn point(op: &'static str, path: &Path) -> io::Result<()> {
 }
 
 #[cold]
-#[allow(clippy::disallowed_methods, reason = "what another program does is no call of this one")]
+#[allow(clippy::disallowed_methods, reason = "what another program does is not a call of this one")]
 fn fail_there(op: &str, path: &Path) -> io::Result<()> {
     match FAIL_WHERE.get().into_iter().flatten().find_map(|faulty| faulty.effect(op, path)) {
         Some(Effect::Error(errno)) => Err(io::Error::from_raw_os_error(errno)),
@@ -152,6 +159,14 @@ fn fail_there(op: &str, path: &Path) -> io::Result<()> {
             std::panic::resume_unwind(Box::new(format!("TAUT_TEST_FAULT: {op} {}", path.display())))
         }
         Some(Effect::Change) => fs::File::options().append(true).open(path)?.write_all(b"\n"),
+        Some(Effect::Link) => {
+            let mut second = path.as_os_str().to_owned();
+            second.push(".second");
+            match fs::hard_link(path, second) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                linked => linked,
+            }
+        }
         None => Ok(()),
     }
 }

@@ -207,7 +207,7 @@ pub fn reply(out: &mut dyn Write, status: &str, headers: &[String], body: &[u8])
     let _ = out.write_all(body);
 }
 
-/// A whole content, with its length.
+/// A whole body, with its length.
 pub fn whole(out: &mut dyn Write, body: &[u8]) {
     reply(out, "200 OK", &[format!("content-length: {}", body.len())], body);
 }

@@ -14,7 +14,7 @@ use std::{
 use taut_digest::{Digest, HashFunction};
 use taut_proto::{ActionResult, OutputSymlink};
 
-use taut_service::{ActionCache, Buffer, Cas, Content, Error, Receiver, Source, wait};
+use taut_service::{ActionCache, Blob, Buffer, Cas, Error, Receiver, Source, wait};
 
 pub use executor::check as check_executor;
 
@@ -22,7 +22,7 @@ pub use executor::check as check_executor;
 // The limit of a gRPC message is 4 MiB by default.
 const LARGE_BYTES: usize = 4 << 20;
 
-/// Checks an implementation of contents and results that holds nothing of these cases yet.
+/// Checks an implementation of blobs and results that holds nothing of these cases yet.
 ///
 /// # Panics
 /// It does not pass.
@@ -38,7 +38,7 @@ pub fn check_server<S: Cas + ActionCache>(service: &S) {
     all(&Named { service, is_tagged: service.hash_function() == HashFunction::GitSha1 });
 }
 
-/// A service, and how contents are named there.
+/// A service, and how blobs are named there.
 struct Named<'s, S> {
     service: &'s S,
     is_tagged: bool,
@@ -53,25 +53,25 @@ impl<S> std::ops::Deref for Named<'_, S> {
 }
 
 fn all<S: Cas + ActionCache>(service: &Named<'_, S>) {
-    contents_that_were_put_can_be_got(service);
+    blobs_that_were_put_can_be_got(service);
     what_is_missing_is_listed_once_and_in_order(service);
-    an_absent_content_is_no_failure_of_the_others(service);
-    a_large_content_passes_in_pieces(service);
-    a_content_under_a_wrong_name_is_refused(service);
+    an_absent_blob_is_no_failure_of_the_others(service);
+    a_large_blob_passes_in_pieces(service);
+    a_blob_under_a_wrong_name_is_refused(service);
     a_source_that_fails_is_an_error_of_this_side(service);
     the_last_result_of_an_action_is_found(service);
     many_ask_at_once(service);
 }
 
-fn content(service: &Named<'_, impl Cas>, bytes: impl Into<Vec<u8>>) -> Content {
+fn blob(service: &Named<'_, impl Cas>, bytes: impl Into<Vec<u8>>) -> Blob {
     let bytes = bytes.into();
     let hash = service.hash_function().blob(&bytes);
     let hash = if service.is_tagged { hash.tagged(false) } else { hash };
-    Content { digest: Digest { hash, size: bytes.len() as u64 }, source: Arc::new(bytes) }
+    Blob { digest: Digest { hash, size: bytes.len() as u64 }, source: Arc::new(bytes) }
 }
 
-fn put(service: &Named<'_, impl Cas>, contents: Vec<Content>) {
-    for answer in wait(service.put(contents)).expect("they can be put") {
+fn put(service: &Named<'_, impl Cas>, blobs: Vec<Blob>) {
+    for answer in wait(service.put(blobs)).expect("they can be put") {
         answer.expect("each can be put");
     }
 }
@@ -84,21 +84,21 @@ fn get(service: &Named<'_, impl Cas>, digest: Digest) -> Result<Vec<u8>, Error> 
     Ok(buffer.take())
 }
 
-fn contents_that_were_put_can_be_got(service: &Named<'_, impl Cas>) {
-    // The empty content, too, which servers may treat as always present.
+fn blobs_that_were_put_can_be_got(service: &Named<'_, impl Cas>) {
+    // The empty blob, too, which servers may treat as always present.
     let texts = ["", "a", "another one", "with \0 and \u{ff}"];
-    put(service, texts.iter().map(|text| content(service, *text)).collect());
+    put(service, texts.iter().map(|text| blob(service, *text)).collect());
     for text in texts {
-        assert_eq!(get(service, content(service, text).digest).as_deref(), Ok(text.as_bytes()));
+        assert_eq!(get(service, blob(service, text).digest).as_deref(), Ok(text.as_bytes()));
     }
     // Again, which changes nothing.
-    put(service, vec![content(service, "a"), content(service, "a")]);
-    assert_eq!(get(service, content(service, "a").digest), Ok(b"a".to_vec()));
+    put(service, vec![blob(service, "a"), blob(service, "a")]);
+    assert_eq!(get(service, blob(service, "a").digest), Ok(b"a".to_vec()));
 }
 
 fn what_is_missing_is_listed_once_and_in_order(service: &Named<'_, impl Cas>) {
-    put(service, vec![content(service, "there")]);
-    let digest = |text: &str| content(service, text).digest;
+    put(service, vec![blob(service, "there")]);
+    let digest = |text: &str| blob(service, text).digest;
     let (there, no, none) = (digest("there"), digest("no"), digest("none"));
     let missing = wait(service.missing(vec![none, there, no, none]));
     assert_eq!(missing, Ok(vec![none, no]));
@@ -106,9 +106,9 @@ fn what_is_missing_is_listed_once_and_in_order(service: &Named<'_, impl Cas>) {
     assert_eq!(wait(service.missing(vec![])), Ok(vec![]));
 }
 
-fn an_absent_content_is_no_failure_of_the_others(service: &Named<'_, impl Cas>) {
-    put(service, vec![content(service, "present")]);
-    let (present, absent) = (content(service, "present").digest, content(service, "absent").digest);
+fn an_absent_blob_is_no_failure_of_the_others(service: &Named<'_, impl Cas>) {
+    put(service, vec![blob(service, "present")]);
+    let (present, absent) = (blob(service, "present").digest, blob(service, "absent").digest);
     let buffers = [Arc::new(Buffer::default()), Arc::new(Buffer::default())];
     let wanted = [absent, present].into_iter().zip(&buffers);
     let wanted = wanted.map(|(digest, buffer)| (digest, buffer.clone() as Arc<dyn Receiver>)).collect();
@@ -131,21 +131,21 @@ impl Source for TestContent {
     }
 }
 
-fn a_large_content_passes_in_pieces(service: &Named<'_, impl Cas>) {
+fn a_large_blob_passes_in_pieces(service: &Named<'_, impl Cas>) {
     let mut bytes = vec![0; LARGE_BYTES];
     let source = TestContent(AtomicU64::new(0));
     source.read_at(0, &mut bytes).expect("it is made");
-    let digest = content(service, bytes.clone()).digest;
+    let digest = blob(service, bytes.clone()).digest;
     // With a small one beside it, so that both ways of sending are taken in one call.
-    put(service, vec![Content { digest, source: Arc::new(source) }, content(service, "beside it")]);
+    put(service, vec![Blob { digest, source: Arc::new(source) }, blob(service, "beside it")]);
     assert!(get(service, digest) == Ok(bytes));
     assert_eq!(wait(service.missing(vec![digest])), Ok(vec![]));
 }
 
-fn a_content_under_a_wrong_name_is_refused(service: &Named<'_, impl Cas>) {
-    let digest = content(service, "what it should be").digest;
-    let wrong = Content { digest, source: Arc::new(b"what it is really".to_vec()) };
-    let answers = wait(service.put(vec![wrong, content(service, "right")])).expect("the call is answered");
+fn a_blob_under_a_wrong_name_is_refused(service: &Named<'_, impl Cas>) {
+    let digest = blob(service, "what it should be").digest;
+    let wrong = Blob { digest, source: Arc::new(b"what it is really".to_vec()) };
+    let answers = wait(service.put(vec![wrong, blob(service, "right")])).expect("the call is answered");
     assert!(answers[0].is_err() && answers[1].is_ok(), "{answers:?}");
     assert_eq!(get(service, digest), Err(Error::NotFound(digest)));
 }
@@ -162,14 +162,14 @@ fn a_source_that_fails_is_an_error_of_this_side(service: &Named<'_, impl Cas>) {
     // One that is sent in a batch, and one that is sent as a stream.
     for size in [4, LARGE_BYTES as u64] {
         let digest = Digest { hash: service.hash_function().blob(b"gone"), size };
-        let broken = Content { digest, source: Arc::new(Broken) };
+        let broken = Blob { digest, source: Arc::new(Broken) };
         let answers = wait(service.put(vec![broken])).expect("the call is answered");
         assert!(matches!(&answers[..], [Err(Error::Local(_))]), "{answers:?}");
     }
 }
 
 fn the_last_result_of_an_action_is_found(service: &Named<'_, impl Cas + ActionCache>) {
-    let action = content(service, "an action").digest;
+    let action = blob(service, "an action").digest;
     assert_eq!(wait(service.look_up(action)), Ok(None));
     for target in ["first", "second"] {
         let link = OutputSymlink { path: "link".to_owned(), target: target.to_owned() };
@@ -187,8 +187,8 @@ fn many_ask_at_once(service: &Named<'_, impl Cas>) {
                     // Half of them are the same in all threads.
                     let text =
                         if number % 2 == 0 { format!("{number}") } else { format!("{thread} {number}") };
-                    put(service, vec![content(service, text.clone())]);
-                    assert_eq!(get(service, content(service, text.clone()).digest), Ok(text.into_bytes()));
+                    put(service, vec![blob(service, text.clone())]);
+                    assert_eq!(get(service, blob(service, text.clone()).digest), Ok(text.into_bytes()));
                 }
             });
         }

@@ -48,7 +48,7 @@ fn by_directory(list: &str) -> Result<BTreeMap<CString, Vec<CString>>> {
     let mut groups: BTreeMap<CString, Vec<CString>> = BTreeMap::new();
     for path in list.lines() {
         let parts = || Some((Path::new(path).parent()?.to_str()?, Path::new(path).file_name()?.to_str()?));
-        let (dir, name) = parts().with_context(|| format!("{path:?} is no path of a file"))?;
+        let (dir, name) = parts().with_context(|| format!("{path:?} is not the path of a file"))?;
         let dir = if dir.is_empty() { "." } else { dir };
         groups.entry(CString::new(dir)?).or_default().push(CString::new(name)?);
     }

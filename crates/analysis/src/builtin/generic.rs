@@ -126,7 +126,7 @@ fn no_file(scope: &Scope<'_>, outs: &BTreeSet<Str>) -> Option<Diagnostic> {
     let whole = scope.written.location_of("outs", &Value::Null);
     let places = spellings.iter().map(|spelling| scope.written.location_of("outs", spelling));
     let place = places.into_iter().find(|place| *place != whole).unwrap_or(whole);
-    let message = "\"outs\" contains the directory of the action itself, which is no file";
+    let message = "\"outs\" contains the directory of the action itself, which is not a file";
     let help = "outs are files that the commands make; directories belong into \"out_dirs\"";
     Some(scope.written.problem("outs", message).at(place).help(help))
 }
@@ -199,7 +199,7 @@ fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail>
         Value::Null if field == "execution properties" => Ok(Map::default()),
         Value::Map(map) => {
             let (key, bad) =
-                map.iter().find(|(_, value)| value.as_str().is_none()).expect("one of them is no string");
+                map.iter().find(|(_, value)| value.as_str().is_none()).expect("one of them is not a string");
             let (kind, shown) = (taut_expr::kind_of(bad), scope.written.shown(bad));
             let message = format!(
                 "{} has to be a map of strings, but contains {kind} at {}: {shown}",

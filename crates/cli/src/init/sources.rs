@@ -58,7 +58,7 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
             let path = below.join(&name);
             let Some(text) = path.to_str().filter(|text| !text.contains(char::is_control)) else {
                 let shown = path.to_string_lossy();
-                all.notes.push(format!("{}: its name is no text, so it is left out.", quoted(&shown)));
+                all.notes.push(format!("{}: its name is not text, so it is left out.", quoted(&shown)));
                 continue;
             };
             let is_hidden = name.to_string_lossy().starts_with('.');

@@ -225,7 +225,7 @@ pub struct Test {
     /// Run tests again and again, until one fails or --runs is reached
     #[arg(long, conflicts_with = "flaky_attempts")]
     pub until_fail: bool,
-    /// Run a failing test at most this number of times; if it passes then, it is flaky, which is no failure
+    /// Run a failing test at most this number of times; if it passes then, it is flaky, which is not a failure
     #[arg(long, value_name = "NUM", value_parser = number::<u64>)]
     pub flaky_attempts: Option<u64>,
     /// How long an action of a test may run (default: no limit but --action-timeout)

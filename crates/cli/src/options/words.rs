@@ -27,7 +27,7 @@ impl std::fmt::Display for NotNormal {
                 write!(f, "names stand before or after --, not on both sides: {}", with_and(&names))
             }
             NotNormal::NoBoolean { option, value } => {
-                write!(f, "{} is no value of {option}, which is true or false", quoted(value))
+                write!(f, "{} is not a value of {option}, which is true or false", quoted(value))
             }
         }
     }

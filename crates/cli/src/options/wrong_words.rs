@@ -64,7 +64,7 @@ impl WrongWords {
             ErrorKind::InvalidValue => {
                 let values = all(ContextKind::ValidValue);
                 let text = format!(
-                    "{} is no value of {}, which are {}",
+                    "{} is not a value of {}, which are {}",
                     quoted(&given),
                     plain(name),
                     with_and(&values)
@@ -74,7 +74,7 @@ impl WrongWords {
             }
             ErrorKind::ValueValidation => {
                 let why = error.source().map(ToString::to_string).unwrap_or_default();
-                format!("{} is no value of {}: {why}", quoted(&given), plain(name)).into()
+                format!("{} is not a value of {}: {why}", quoted(&given), plain(name)).into()
             }
             ErrorKind::MissingRequiredArgument => {
                 let missing: Vec<String> =

@@ -428,8 +428,8 @@ impl BuildMessages for Messages {
         let outputs = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).extend(outputs);
         match why {
-            Retry::Changed => {
-                let text = "The description changed while it was being built: beginning anew.";
+            Retry::Undefined => {
+                let text = "Something that the build needs is not defined any more: it is analysed again.";
                 self.log.say(Level::Info, text);
             }
             Retry::Lost => {

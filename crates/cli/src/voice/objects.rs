@@ -42,7 +42,7 @@ pub(crate) trait ObjectTexts {
     /// An object could not be kept in the store.
     fn not_remembered(&self, object: ObjectInfo, error: &Error, log: &Log);
 
-    /// An identifier without a size, for a server that names contents by hash and size.
+    /// An identifier without a size, for a server that names blobs by hash and size.
     fn no_size(&self, word: &str, log: &Log);
 
     /// A path below an object, if only its beginning exists: the last existing object, `last`, is taken.
@@ -196,7 +196,7 @@ impl ObjectTexts for Just {
 impl ObjectTexts for Taut {
     fn no_object_id(&self, word: &str, log: &Log) {
         let forms = "that is HASH, HASH:SIZE or HASH:SIZE:TYPE";
-        log.say(Level::Error, format!("{} is no identifier of an object: {forms}", quoted(word)));
+        log.say(Level::Error, format!("{} is not the identifier of an object: {forms}", quoted(word)));
     }
 
     fn not_taken(&self, error: &Error, store: &Store, _: ObjectDestination<'_>, log: &Log) {

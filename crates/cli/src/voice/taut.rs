@@ -192,7 +192,7 @@ impl Voice for Taut {
         let last = quoted(&normal_path(&join(artifact, &end.at)));
         let why = match end.is_tree {
             true => format!("the directory {last} has no {}", quoted(&end.name)),
-            false => format!("{last} is no directory"),
+            false => format!("{last} is not a directory"),
         };
         log.say(Level::Warn, format!("the result has nothing at {}: {why}; printing {last}", quoted(wanted)));
     }
@@ -704,8 +704,11 @@ impl BuildMessages for Messages {
             (state.needed, state.replayed) = Default::default();
         }
         match why {
-            Retry::Changed => {
-                self.log.say(Level::Info, "the description changed during the build; starting again");
+            Retry::Undefined => {
+                self.log.say(
+                    Level::Info,
+                    "something that the build needs is not defined any more; analysing again",
+                );
             }
             Retry::Lost => {
                 if let Some(text) = self.shown_losses.next(server) {

@@ -285,13 +285,7 @@ impl Pass for Round<'_> {
         self.messages.push(text);
     }
 
-    fn build_failed(
-        &mut self,
-        session: &Session,
-        request: &Request,
-        failure: &BuildFailure,
-        _: bool,
-    ) -> RoundStop {
+    fn build_failed(&mut self, session: &Session, request: &Request, failure: &BuildFailure) -> RoundStop {
         self.write_messages();
         let log = self.watcher.log;
         if !failure.is_lost() && self.repairs_roots() {

@@ -15,10 +15,10 @@
 //!     `` lengthens what `METHOD` sends ``; `` mistakes digests in `METHOD` ``; `` cuts the connection in `METHOD` ``;
 //!     `` does not take what `METHOD` is given ``.
 //!   - `` ends executions as `END, END` ``: the first ones, by the names of `ENDINGS` in this file.
-//!   - `takes no results`; `holds no contents`; `executes no actions`; `names contents by MD5`; `compresses nothing`;
+//!   - `takes no results`; `holds no blobs`; `executes no actions`; `names blobs by MD5`; `compresses nothing`;
 //!     `speaks version N of the API`; `` knows only the instance `NAME` ``; `encrypts`, with the certificate `good`;
 //!     `` encrypts with the certificate `NAME` ``; `encrypts and asks for certificates`.
-//! - `` `$SERVER` loses all contents. ``, `` … damages all contents. ``, `` `$SERVER` ends. ``
+//! - `` `$SERVER` loses all blobs. ``, `` … damages all blobs. ``, `` `$SERVER` ends. ``
 //! - `` `$HTTP` is a web server … ``: it has the files of `$OUT`. `` `$HTTP` is a web server with the certificate
 //!   `NAME` … ``: by https, with one of `tests/certificates` (`$CERTIFICATES`), or `none`. Its clauses have a path, or
 //!   `*` for all:
@@ -107,7 +107,7 @@ enum Page {
 
 /// A server that runs.
 enum Running {
-    /// With what it offers, to be begun again with the same contents.
+    /// With what it offers, to be begun again with the same blobs.
     Remote(Server),
     Http(HttpServer),
     Port(SocketAddr),
@@ -189,7 +189,7 @@ fn status(text: &str) -> Override {
     }
     let (name, message) = text.split_once(": ").unwrap_or((text, ""));
     let number = STATUSES.iter().position(|status| *status == name);
-    let number = number.unwrap_or_else(|| panic!("{name} is no status of gRPC"));
+    let number = number.unwrap_or_else(|| panic!("{name} is not a status of gRPC"));
     Override::Status(i32::try_from(number).expect("there are 17"), message.to_owned())
 }
 
@@ -226,11 +226,11 @@ fn offer(kind: &Clause, clauses: &[Clause]) -> Option<Offer> {
             "encrypts with the certificate …" => offer.tls = Some(encryption(&clause.texts[0], false)),
             "encrypts and asks for certificates" => offer.tls = Some(encryption("good", true)),
             "takes no results" => offer.takes_results = false,
-            "holds no contents" => offer.is_cache = false,
+            "holds no blobs" => offer.is_cache = false,
             "executes no actions" => offer.executes = None,
             // By the number of the protocol.
-            "names contents by MD5" => offer.digest_functions = vec![3],
-            "names contents by SHA-1" => offer.digest_functions = vec![SHA1],
+            "names blobs by MD5" => offer.digest_functions = vec![3],
+            "names blobs by SHA-1" => offer.digest_functions = vec![SHA1],
             "compresses nothing" => offer.has_zstd = false,
             "speaks version N of the API" => {
                 let version = i32::try_from(clause.numbers[0]).expect("a small number");
@@ -477,7 +477,7 @@ impl Servers {
 
     fn proxy(&self, kind: &Clause, fault: LinkFault) -> Running {
         let to =
-            kind.texts[0].parse().unwrap_or_else(|_| panic!("{} is no server of the case", kind.texts[0]));
+            kind.texts[0].parse().unwrap_or_else(|_| panic!("{} is not a server of the case", kind.texts[0]));
         Running::Proxy(Proxy::always(to, fault).unwrap())
     }
 
@@ -503,7 +503,7 @@ impl Servers {
     }
 }
 
-/// A text without how much was sent before a failure: contents are sent at the same time.
+/// A text without how much was sent before a failure: blobs are sent at the same time.
 fn without_sent_bytes(text: &str) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
@@ -519,10 +519,10 @@ fn without_sent_bytes(text: &str) -> String {
 fn change(server: &Server, form: &str) {
     let memory = server.memory();
     match form {
-        "loses all contents" => memory.contents().iter().for_each(|content| memory.remove(content)),
-        "damages all contents" => {
-            for content in memory.contents() {
-                let mut bytes = memory.content(&content).map(|bytes| bytes.to_vec()).unwrap_or_default();
+        "loses all blobs" => memory.blobs().iter().for_each(|content| memory.remove(content)),
+        "damages all blobs" => {
+            for content in memory.blobs() {
+                let mut bytes = memory.blob(&content).map(|bytes| bytes.to_vec()).unwrap_or_default();
                 if let Some(first) = bytes.first_mut() {
                     *first ^= 1;
                     memory.remove(&content);

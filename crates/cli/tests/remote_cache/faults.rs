@@ -33,7 +33,7 @@ fn is_right(workspace: &Workspace, words: &[String], expected: &BTreeMap<String,
 
 /// Some contents are deleted.
 fn evict(server: &Server, rng: &mut Rng, percent: u32) {
-    for gone in server.memory().contents() {
+    for gone in server.memory().blobs() {
         if rng.chance(percent) {
             server.memory().remove(&gone);
         }
@@ -236,5 +236,5 @@ fn a_server_that_takes_no_results_is_sent_nothing() {
     sharing(&workspace(), &server);
     let calls = server.calls();
     assert_eq!(calls.keys().copied().collect::<Vec<_>>(), ["GetActionResult", "GetCapabilities"]);
-    assert!(server.memory().contents().is_empty());
+    assert!(server.memory().blobs().is_empty());
 }

@@ -145,8 +145,8 @@ fn each_content_is_sent_at_most_once_and_asked_for_in_batches() {
     sharing(&workspace, &server);
     let traffic = &workspace.events("build_finished")[0]["remote_cache"];
     assert_eq!(traffic["stored"], 60, "{traffic}");
-    // Each has an Action, a Command, a content of its own, and two that all have: the empty directory of inputs is one.
-    assert_eq!(server.memory().contents().len(), 3 * 60 + 2);
+    // Each has an Action, a Command, a blob of its own, and two that all have: the empty directory of inputs is one.
+    assert_eq!(server.memory().blobs().len(), 3 * 60 + 2);
     let calls = server.calls();
     // Each has a result, and is the latest action with its outputs.
     assert_eq!((calls["GetActionResult"], calls["UpdateActionResult"]), (2 * 60, 2 * 60));
@@ -159,15 +159,15 @@ fn results_whose_contents_are_gone_are_made_again() {
     let server = Server::start(Offer::default()).unwrap();
     sharing(&workspace(), &server);
     let expected = without_cache();
-    for gone in server.memory().contents() {
-        let bytes = server.memory().content(&gone).unwrap();
+    for gone in server.memory().blobs() {
+        let bytes = server.memory().blob(&gone).unwrap();
         server.memory().remove(&gone);
         let workspace = workspace();
         assert_eq!(install(&workspace, &["--remote-cache", &server.address()]).files, expected);
         server.memory().add(bytes.to_vec());
     }
     // And they are stored again.
-    for gone in server.memory().contents() {
+    for gone in server.memory().blobs() {
         server.memory().remove(&gone);
     }
     sharing(&workspace(), &server);

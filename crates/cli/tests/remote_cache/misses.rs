@@ -106,8 +106,8 @@ fn what_is_lost_of_the_lists_of_inputs_is_not_guessed() {
         let server = Server::start(Offer::default()).unwrap();
         let address = server.address();
         machine().run(&taut(), ["build", "--remote-cache", &address, "--remote-cache-write", "all"]).exits(0);
-        for hash in server.memory().contents() {
-            let text = String::from_utf8_lossy(&server.memory().content(&hash).unwrap()).into_owned();
+        for hash in server.memory().blobs() {
+            let text = String::from_utf8_lossy(&server.memory().blob(&hash).unwrap()).into_owned();
             if names.iter().all(|name| text.contains(name)) {
                 server.memory().remove(&hash);
             }
@@ -145,13 +145,13 @@ fn a_cache_that_knows_nothing_like_it_or_has_lost_the_result_says_so() {
     let text = missed(&machine(), &server, &["--remote-cache-write"]);
     golden("The build has stored the result itself", &text);
     // Contents are lost: the result is of no use. Both are lost: what is known of the action shows it.
-    let content = |hash: &_| server.memory().content(hash).unwrap();
-    let lost = server.memory().contents().into_iter().find(|hash| *content(hash) == *b"3\n").unwrap();
+    let content = |hash: &_| server.memory().blob(hash).unwrap();
+    let lost = server.memory().blobs().into_iter().find(|hash| *content(hash) == *b"3\n").unwrap();
     server.memory().remove(&lost);
     let text = missed(&machine(), &server, &[]);
     golden("Contents of the result are gone", &text);
     let forgetful = Server::start(Offer::default()).unwrap();
-    server.memory().contents().iter().for_each(|hash| _ = forgetful.memory().add(content(hash).to_vec()));
+    server.memory().blobs().iter().for_each(|hash| _ = forgetful.memory().add(content(hash).to_vec()));
     let results = server.memory().results().into_iter();
     for (action, result) in results.filter(|(_, result)| result.output_files[0].path != "out") {
         forgetful.memory().add_result(action, result);

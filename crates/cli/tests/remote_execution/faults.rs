@@ -54,7 +54,7 @@ fn is_right(
 
 /// Some contents are deleted.
 fn evict(server: &Server, rng: &mut Rng, percent: u32) {
-    for gone in server.memory().contents() {
+    for gone in server.memory().blobs() {
         if rng.chance(percent) {
             server.memory().remove(&gone);
         }
@@ -240,7 +240,7 @@ fn any_content_that_a_server_loses_is_made_again() {
             let words = words(&server.address(), naming);
             let call = ["build"].into_iter().chain(words.iter().map(String::as_str)).chain([built]);
             workspace.run(&taut(), call).exits(0);
-            let mut contents = server.memory().contents();
+            let mut contents = server.memory().blobs();
             contents.sort_unstable();
             let content = &contents[number as usize % contents.len()];
             server.memory().remove(content);

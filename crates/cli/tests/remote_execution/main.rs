@@ -199,7 +199,7 @@ fn sources_that_only_the_server_reads_are_not_stored_here_and_not_missed() {
     assert!(!is_stored(&workspace, "some text\n") && !is_stored(&workspace, "more\n"));
     // The server loses a source that the next execution needs.
     let named = |of: &str| naming.blob(of.as_bytes()).tagged(false);
-    assert!(server.memory().content(&named("some text\n")).is_some());
+    assert!(server.memory().blob(&named("some text\n")).is_some());
     server.memory().remove(&named("some text\n"));
     let targets = TARGETS.replace("tr a-z A-Z", "tr a-y A-Y");
     workspace.file("TARGETS", &targets);
@@ -224,7 +224,7 @@ fn what_the_server_loses_is_made_again_however_deep_it_is() {
         let (server, workspace) = (start(naming, &[]), workspace());
         let words = at(&server, naming);
         build(&workspace, &words).exits(0);
-        for content in server.memory().contents() {
+        for content in server.memory().blobs() {
             server.memory().remove(&content);
         }
         // An action at the end of the chain runs; all others before it have lost their outputs.
@@ -235,7 +235,7 @@ fn what_the_server_loses_is_made_again_however_deep_it_is() {
         // The same between a build and its installation.
         let fresh = self::workspace();
         build(&fresh, &words).exits(0);
-        for content in server.memory().contents().iter().step_by(2) {
+        for content in server.memory().blobs().iter().step_by(2) {
             server.memory().remove(content);
         }
         assert_eq!(install(&fresh, &words).files, here(&fresh), "{naming:?}");
@@ -259,9 +259,8 @@ fn outputs_are_made_again_by_a_server_that_insists_on_its_results() {
         let words = at(&server, naming);
         build(&workspace, &words).exits(0);
         let memory = server.memory();
-        let is_output =
-            |hash: &&Hash| memory.content(hash).is_some_and(|bytes| bytes.starts_with(b"SOME TEXT"));
-        let contents = memory.contents();
+        let is_output = |hash: &&Hash| memory.blob(hash).is_some_and(|bytes| bytes.starts_with(b"SOME TEXT"));
+        let contents = memory.blobs();
         let output = contents.iter().find(is_output).unwrap();
         for other in [self::workspace(), workspace, self::workspace()] {
             memory.remove(output);
@@ -284,8 +283,8 @@ fn a_file_deep_in_an_output_directory_is_made_again_for_the_next_action_if_the_s
         let of_tree = ["build"].into_iter().chain(words.iter().map(String::as_str)).chain(["tree"]);
         workspace.run(&taut(), of_tree).exits(0);
         let memory = server.memory();
-        let is_deep = |hash: &&Hash| memory.content(hash).is_some_and(|bytes| &*bytes == b"deep\n");
-        memory.remove(memory.contents().iter().find(is_deep).unwrap());
+        let is_deep = |hash: &&Hash| memory.blob(hash).is_some_and(|bytes| &*bytes == b"deep\n");
+        memory.remove(memory.blobs().iter().find(is_deep).unwrap());
         assert!(install(&workspace, &words).files["o"].contains("deep"), "{naming:?}");
     }
 }
@@ -313,9 +312,9 @@ fn a_server_with_wrong_contents_is_named_with_the_object() {
         build(&workspace, &words).exits(0);
         let memory = server.memory();
         // The large one, which comes as a stream.
-        let size = |hash: &Hash| memory.content(hash).unwrap().len();
-        let large = memory.contents().into_iter().max_by_key(size).unwrap();
-        let mut bytes = memory.content(&large).unwrap().to_vec();
+        let size = |hash: &Hash| memory.blob(hash).unwrap().len();
+        let large = memory.blobs().into_iter().max_by_key(size).unwrap();
+        let mut bytes = memory.blob(&large).unwrap().to_vec();
         bytes[4_000_000] ^= 1;
         memory.remove(&large);
         memory.insert(large, bytes);

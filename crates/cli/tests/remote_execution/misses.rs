@@ -149,7 +149,7 @@ fn a_result_that_is_incomplete_is_named_as_the_reason() {
         let made = naming.blob(b"1text");
         server
             .memory()
-            .contents()
+            .blobs()
             .iter()
             .filter(|hash| **hash == made || hash.untagged() == Some((made, false)))
             .for_each(|hash| server.memory().remove(hash));
@@ -181,7 +181,7 @@ fn without_the_server_the_answer_says_what_is_missing() {
     call("build", &first, &root, &words);
     call("build", &second, &root, &with(&server, BOTH[0], &["-D", r#"{"MODE": "slow"}"#]));
     golden("The call names no server", &explained(&second, &root, &[]));
-    server.memory().contents().iter().for_each(|hash| server.memory().remove(hash));
+    server.memory().blobs().iter().for_each(|hash| server.memory().remove(hash));
     golden("The server has nothing of it any more", &explained(&second, &root, &words));
     drop(server);
     let once = [words, vec!["--max-attempts".to_owned(), "1".to_owned()]].concat();

@@ -190,8 +190,8 @@ fn what_the_server_lost_or_damaged_of_it_costs_a_run() {
             let words = at(&server, naming);
             assert_eq!(ran(&workspace(READS_A), &words), 2);
             let memory = server.memory();
-            let content = |hash: &taut_digest::Hash| memory.content(hash).unwrap().to_vec();
-            let contents = memory.contents();
+            let content = |hash: &taut_digest::Hash| memory.blob(hash).unwrap().to_vec();
+            let contents = memory.blobs();
             let list = *contents.iter().find(|hash| content(hash) == b"a.h\0").expect("a list");
             memory.remove(&list);
             if is_damaged {
@@ -213,7 +213,7 @@ fn a_result_that_was_recorded_and_lost_is_made_again() {
         let workspace = workspace(READS_A);
         assert_eq!(ran(&workspace, &words), 2);
         let memory = server.memory();
-        for hash in memory.contents() {
+        for hash in memory.blobs() {
             memory.remove(&hash);
         }
         workspace.file("b.h", "another");

@@ -137,7 +137,7 @@ fn a_standard_server_gets_copies_under_its_own_names() {
     let call = [&words[..], &["--distdir", &archives, "fetch", "-o", ".", "--backup-to-remote"]].concat();
     mr(&project, &call).exits(0);
     let bytes = fs::read(&file).unwrap();
-    let copy = server.memory().content(&HashFunction::Sha256.blob(&bytes));
+    let copy = server.memory().blob(&HashFunction::Sha256.blob(&bytes));
     assert_eq!(copy.as_deref(), Some(&bytes[..]));
 }
 

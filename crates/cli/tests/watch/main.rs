@@ -210,7 +210,7 @@ fn failures_are_reported_and_end_when_they_are_fixed() {
     assert_eq!(watching.interrupt(), 130);
 }
 
-/// Waits until a file has a content.
+/// Waits until a file has this content.
 #[track_caller]
 fn becomes(path: &Path, content: &str) {
     let end = Instant::now() + PATIENCE;

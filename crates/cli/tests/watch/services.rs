@@ -66,7 +66,7 @@ fn what_a_cache_had_in_an_earlier_round_is_sent_to_its_successor() {
     for (_, result) in server.memory().results() {
         for file in result.output_files {
             let hash = taut_digest::Hash::from_hex(&file.digest.unwrap().hash).unwrap();
-            assert!(server.memory().content(&hash).is_some(), "{} is not there", file.path);
+            assert!(server.memory().blob(&hash).is_some(), "{} is not there", file.path);
         }
     }
     watching.interrupt();

@@ -56,7 +56,7 @@ impl<I: Interned> Rule for Content<I> {
 
     async fn value(&self, key: &Hash, _: Cx) -> Result<Arc<I>, Fail> {
         // Reached only if the content is not there: one that was mentioned is in memory or in the file.
-        Err(Fail::transient(format!("no content of the kind {} with the hash {key} is kept", I::NAME)))
+        Err(Fail::transient(format!("no value of the kind {} with the hash {key} is recorded", I::NAME)))
     }
 
     fn content_hash(&self, key: &Hash, _: &Arc<I>) -> Option<Hash> {

@@ -361,7 +361,7 @@ fn the_file_keeps_the_tasks_of_a_bounded_number_of_requests() {
     for build in 0..20 {
         chain(&mut stored, &mut batch, build, 2_000);
     }
-    // A small one, which is no measure of the others.
+    // A small one, which is not a measure of the others.
     chain(&mut stored, &mut batch, 20, 10);
     let mut builds: Vec<u8> = left(&mut stored, 125);
     assert_eq!(builds.len(), 4 * 2_000 + 10, "four large ones, and what goes beyond is not begun");

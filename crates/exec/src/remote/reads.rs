@@ -15,7 +15,7 @@ use std::{
 use taut_digest::{Digest, HashFunction, ObjectType};
 use taut_engine::Fail;
 use taut_proto::ActionResult;
-use taut_service::{Buffer, Content, Executed, Receiver};
+use taut_service::{Blob, Buffer, Executed, Receiver};
 use taut_store::Store;
 use taut_value::Str;
 
@@ -91,10 +91,10 @@ impl ServerReads {
     pub(super) async fn store(&self, endpoint: &Endpoint, store: &Store) -> taut_service::Result<()> {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         for some in pending.chunks(MAX_BATCH) {
-            let lists: HashMap<Digest, Content> = (some.iter())
+            let lists: HashMap<Digest, Blob> = (some.iter())
                 .map(|one| {
                     let digest = store.name_at_servers(&one.list, false);
-                    (digest, Content { digest, source: one.text.clone() })
+                    (digest, Blob { digest, source: one.text.clone() })
                 })
                 .collect();
             for answer in endpoint.cas.put(lists.into_values().collect()).await? {

@@ -10,7 +10,7 @@ use std::{
 
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::Fail;
-use taut_service::{Caller, Content, Error, Source};
+use taut_service::{Blob, Caller, Error, Source};
 
 use super::{
     ActionTransfer, MAX_REPEATS, Transfers,
@@ -175,11 +175,11 @@ impl Transfers {
             let (own, missing) = (of_these(&own), of_these(&missing));
             let objects: Vec<ObjectInfo> = missing.iter().map(|(_, object)| *object).collect();
             self.fetch_elsewhere(delivery, &objects, moved).await?;
-            let mut levels: BTreeMap<usize, Vec<Content>> = BTreeMap::new();
+            let mut levels: BTreeMap<usize, Vec<Blob>> = BTreeMap::new();
             for (height, object) in missing {
                 let source = self.source(described, &object)?;
                 let level = levels.entry(if is_unordered { 0 } else { height }).or_default();
-                level.push(Content { digest: name(&object), source });
+                level.push(Blob { digest: name(&object), source });
             }
             if let Err(error) = self.put(server, levels.into_values().collect(), moved).await {
                 return Err(match self.damaged_here(described, &objects, &error)? {
@@ -203,7 +203,7 @@ impl Transfers {
     async fn put(
         &self,
         server: usize,
-        levels: Vec<Vec<Content>>,
+        levels: Vec<Vec<Blob>>,
         moved: &mut ActionTransfer,
     ) -> taut_service::Result<()> {
         if levels.is_empty() {
@@ -212,8 +212,8 @@ impl Transfers {
         let (count, bytes) = levels
             .iter()
             .flatten()
-            .fold((0, 0), |(count, bytes), content| (count + 1, bytes + content.digest.size));
-        // One call for all levels: their order is kept, and small contents of several share a round trip.
+            .fold((0, 0), |(count, bytes), blob| (count + 1, bytes + blob.digest.size));
+        // One call for all levels: their order is kept, and small blobs of several share a round trip.
         self.endpoints[server].cas.put_levels(levels).await?;
         moved.sent_objects += count;
         moved.sent_bytes += bytes;

@@ -13,7 +13,7 @@ use std::{
 
 use taut_digest::{Digest, Hash};
 use taut_proto::{self as proto, Action, ActionResult, Message, OutputFile};
-use taut_service::{ActionCache, Buffer, Cas, Content, Receiver, Result};
+use taut_service::{ActionCache, Blob, Buffer, Cas, Receiver, Result};
 use taut_value::ActionDescription;
 
 use super::{
@@ -69,8 +69,8 @@ impl ExecutedActions {
             let _ = writeln!(list, "{} {} {}", key.hash, action.hash, action.size);
         }
         let new = digest_of(list.as_bytes());
-        let content = Content { digest: new, source: Arc::new(list.into_bytes()) };
-        for answer in cas.put(vec![content]).await? {
+        let blob = Blob { digest: new, source: Arc::new(list.into_bytes()) };
+        for answer in cas.put(vec![blob]).await? {
             answer?;
         }
         // Read, add, write, without a lock: two builds that end at once may lose one entry, which only an explanation
@@ -168,7 +168,7 @@ mod tests {
         let expected: Vec<Digest> = (3..MAX_BUILDS + 3).rev().map(|number| of(&number.to_string())).collect();
         assert_eq!(found, expected);
         // Lists that are lost or no lists are passed over.
-        let lists: Vec<Hash> = memory.contents();
+        let lists: Vec<Hash> = memory.blobs();
         lists.iter().for_each(|list| memory.remove(list));
         memory.insert(lists[0], b"0 1 2\nx\n".to_vec());
         assert_eq!(wait(executed(&memory, &memory, &outputs)).unwrap(), []);

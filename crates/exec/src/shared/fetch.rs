@@ -150,7 +150,7 @@ impl Shared {
         Ok(Some((here, bytes)))
     }
 
-    /// Gets contents; `None` if not all of them can be had.
+    /// Gets blobs; `None` if not all of them can be had.
     pub(super) async fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Option<()> {
         if wanted.is_empty() {
             return Some(());
@@ -158,7 +158,7 @@ impl Shared {
         let bytes = total(wanted.iter().map(|(digest, _)| *digest));
         let answers = match self.service.cas.get(wanted).await {
             Ok(answers) => answers,
-            // A call that failed as a whole is one problem, not one for each content.
+            // A call that failed as a whole is one problem, not one for each blob.
             Err(error) => vec![Err(error)],
         };
         let failures: Vec<&Error> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();

@@ -1,4 +1,4 @@
-//! Large contents in chunks: those that are here from other contents need not come, and what a content consists of is
+//! Large blobs in chunks: those that are here from other blobs need not come, and what a blob consists of is
 //! kept for later ones.
 
 use std::{
@@ -24,7 +24,7 @@ impl ReceivedFile {
 
     /// Makes an object of what has come; `None` if that is not all of it.
     pub(super) fn finish(&self) -> Result<Option<Digest>> {
-        // No expected hash is given: contents are verified against the SHA-256 of the protocol while they come, and
+        // No expected hash is given: blobs are verified against the SHA-256 of the protocol while they come, and
         // the store's own name is only computed here.
         let Some(object) = self.incoming.finish(None)? else { return Ok(None) };
         let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);

@@ -106,7 +106,7 @@ pub enum Difference {
 /// Which of two actions have something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Presence {
-    /// Both, with another content or kind.
+    /// Both, with other content or of another kind.
     Both,
     /// The one that ran here.
     Here,

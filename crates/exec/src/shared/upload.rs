@@ -12,7 +12,7 @@ use std::{
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
-use taut_service::{Content, Error, wait};
+use taut_service::{Blob, Error, wait};
 use taut_value::{ActionDescription, Str};
 
 use super::{
@@ -150,7 +150,7 @@ fn upload_all(shared: &Shared, open: &PendingCount, stop: &StopSwitch, queue: &R
 /// What was sent in this build, so that it is neither asked for nor sent again.
 #[derive(Default)]
 struct Sent {
-    /// Contents that are there.
+    /// Blobs that are there.
     present: HashSet<Digest>,
     /// Trees whose directories are all there, or were passed over.
     directories: HashSet<Hash>,
@@ -166,15 +166,15 @@ fn upload(shared: &Shared, sent: &mut Sent, batch: Vec<Upload>) -> Result<(), Er
     }
     add_latest(shared, &mut packed)?;
     let present = &mut sent.present;
-    let contents: HashMap<Digest, Content> = (packed.iter().flat_map(|packed| &packed.contents))
-        .filter(|content| !present.contains(&content.digest))
-        .map(|content| (content.digest, content.clone()))
+    let blobs: HashMap<Digest, Blob> = (packed.iter().flat_map(|packed| &packed.blobs))
+        .filter(|blob| !present.contains(&blob.digest))
+        .map(|blob| (blob.digest, blob.clone()))
         .collect();
-    if !contents.is_empty() {
-        // Asking costs a hash per content, sending its bytes; most contents are there from earlier builds.
-        let missing = wait(shared.service.cas.missing(contents.keys().copied().collect()))?;
-        let put = missing.iter().filter_map(|digest| contents.get(digest)).cloned().collect::<Vec<_>>();
-        let asked: Vec<Digest> = put.iter().map(|content| content.digest).collect();
+    if !blobs.is_empty() {
+        // Asking costs a hash per blob, sending its bytes; most blobs are there from earlier builds.
+        let missing = wait(shared.service.cas.missing(blobs.keys().copied().collect()))?;
+        let put = missing.iter().filter_map(|digest| blobs.get(digest)).cloned().collect::<Vec<_>>();
+        let asked: Vec<Digest> = put.iter().map(|blob| blob.digest).collect();
         let answers = if put.is_empty() { Vec::new() } else { wait(shared.service.cas.put(put))? };
         let (mut refused, mut failed) = (HashSet::new(), None);
         for (digest, answer) in asked.iter().zip(answers) {
@@ -191,13 +191,13 @@ fn upload(shared: &Shared, sent: &mut Sent, batch: Vec<Upload>) -> Result<(), Er
         if let Some(error) = failed {
             return Err(error);
         }
-        // Only after all answers: a content that a failed call may not have brought must be sent again.
-        present.extend(contents.into_keys().filter(|digest| !refused.contains(digest)));
+        // Only after all answers: a blob that a failed call may not have brought must be sent again.
+        present.extend(blobs.into_keys().filter(|digest| !refused.contains(digest)));
     }
-    // Contents first, results last: a result that others find must have all its contents. The results all at once; each
+    // Blobs first, results last: a result that others find must have all its blobs. The results all at once; each
     // waits for its answer only then.
     let stored: Vec<_> = (packed.into_iter())
-        .filter(|packed| packed.contents.iter().all(|content| present.contains(&content.digest)))
+        .filter(|packed| packed.blobs.iter().all(|blob| present.contains(&blob.digest)))
         .map(|packed| {
             let results = packed.results.into_iter();
             results.map(|(key, result)| shared.service.results.store(key, result)).collect::<Vec<_>>()
@@ -239,8 +239,8 @@ fn try_pack(
         match object.object_type {
             ObjectType::Tree => {
                 let Some(tree) = standard.whole_tree(&object.digest.hash)? else { return Ok(None) };
-                let files = tree.files.iter().map(|(file, digest)| content(shared, standard, file, *digest));
-                packed.contents.extend(files);
+                let files = tree.files.iter().map(|(file, digest)| blob(shared, standard, file, *digest));
+                packed.blobs.extend(files);
                 tree.directories.into_iter().for_each(|directory| _ = packed.add(directory));
                 let tree_digest = Some(to_wire(&packed.add(tree.message)));
                 result.output_directories.push(OutputDirectory { path, tree_digest });
@@ -254,7 +254,7 @@ fn try_pack(
             object_type => {
                 let missing = taut_store::Error::Missing(*object);
                 let digest = standard.names.of_blob(object)?.ok_or(missing)?;
-                packed.contents.push(content(shared, standard, object, digest));
+                packed.blobs.push(blob(shared, standard, object, digest));
                 let (digest, is_executable) = (Some(to_wire(&digest)), object_type == ObjectType::Executable);
                 result.output_files.push(OutputFile { path, digest, is_executable });
             }
@@ -264,7 +264,7 @@ fn try_pack(
         if let Some(digest) = stream {
             let object = ObjectInfo { digest: *digest, object_type: ObjectType::File };
             let digest = standard.names.of_blob(&object)?.ok_or(taut_store::Error::Missing(object))?;
-            packed.contents.push(content(shared, standard, &object, digest));
+            packed.blobs.push(blob(shared, standard, &object, digest));
             *to = Some(to_wire(&digest));
         }
     }
@@ -280,7 +280,7 @@ fn try_pack(
     Ok(Some(packed))
 }
 
-fn content(shared: &Shared, standard: &Standard, object: &ObjectInfo, digest: Digest) -> Content {
+fn blob(shared: &Shared, standard: &Standard, object: &ObjectInfo, digest: Digest) -> Blob {
     let (source, names) = (shared.store.source(object), standard.names.clone());
-    Content { digest, source: Arc::new(SentFile { source, names, hash: object.digest.hash }) }
+    Blob { digest, source: Arc::new(SentFile { source, names, hash: object.digest.hash }) }
 }

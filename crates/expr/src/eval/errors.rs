@@ -308,7 +308,9 @@ pub(super) fn add_key_of_no_part(error: &mut ErrorData, program: &Program, node:
         set_misspelt_key(error, program, node, key, meant);
     } else if let Some(key) = wrong().next() {
         let (key, construct) = (quoted(key), quoted(construct.as_str()));
-        error.help.push(format!("{key} is no part of {construct}, whose parts are {}", enumeration(parts)));
+        error
+            .help
+            .push(format!("{key} is not a part of {construct}, whose parts are {}", enumeration(parts)));
     }
 }
 

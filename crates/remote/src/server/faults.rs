@@ -15,17 +15,17 @@ pub enum Fault {
     Slow,
     /// The connection is cut in the middle of what is sent next.
     Cut,
-    /// Bytes are missing at the end of contents.
+    /// Bytes are missing at the end of blobs.
     Truncated,
-    /// A byte of contents is another one.
+    /// A byte of blobs is another one.
     Flipped,
     /// More bytes come than there are.
     Longer,
     /// Parts of an answer are in another order, and some come twice.
     Shuffled,
-    /// A content is gone.
+    /// A blob is gone.
     Evicted,
-    /// A result refers to contents that do not exist, or with another size.
+    /// A result refers to blobs that do not exist, or with another size.
     Mistaken,
     /// The server says that it took less than it was given, or says nothing of it.
     NotTaken,

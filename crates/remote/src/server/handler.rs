@@ -251,11 +251,11 @@ impl ServerState {
             Some(Fault::Slow) => tokio::time::sleep(Duration::from_millis(20 + random % 30)).await,
             // Few enough bytes to hit small answers, and enough to hit the middle of larger ones.
             Some(Fault::Cut) => self.cuts.cut_after(random % 2000),
-            // Between two calls of a client, as a cache does that is full: a result whose contents are gone.
+            // Between two calls of a client, as a cache does that is full: a result whose blobs are gone.
             Some(Fault::Evicted) => {
-                let contents = self.memory.contents();
-                if !contents.is_empty() {
-                    self.memory.remove(&contents[random as usize % contents.len()]);
+                let blobs = self.memory.blobs();
+                if !blobs.is_empty() {
+                    self.memory.remove(&blobs[random as usize % blobs.len()]);
                 }
             }
             _ => {}
@@ -350,7 +350,7 @@ impl ServerState {
     fn find_missing(&self, q: &FindMissingBlobsRequest, call: Call) -> Answer<FindMissingBlobsResponse> {
         self.check_instance(&q.instance_name)?;
         let is_missing = |digest: &&proto::Digest| {
-            wire::parse(digest).is_none_or(|digest| self.memory.content(&digest.hash).is_none())
+            wire::parse(digest).is_none_or(|digest| self.memory.blob(&digest.hash).is_none())
         };
         // What makes no sense as a digest counts as missing; and the protocol promises no order.
         let mut missing: Vec<_> = q.blob_digests.iter().filter(is_missing).cloned().collect();
@@ -362,18 +362,18 @@ impl ServerState {
         self.check_instance(&q.instance_name)?;
         let one = |digest: &proto::Digest| {
             let parsed = wire::parse(digest);
-            let content = parsed.and_then(|digest| self.content(&digest));
-            let Some(content) = content else {
+            let blob = parsed.and_then(|digest| self.blob(&digest));
+            let Some(blob) = blob else {
                 let status = Some(Status { code: Code::NotFound as i32, ..Status::default() });
                 return ReadBlob { digest: Some(digest.clone()), status, ..ReadBlob::default() };
             };
             let packed = match q.acceptable_compressors.contains(&ZSTD) && self.offer.has_zstd {
-                true => packed(&content),
+                true => packed(&blob),
                 false => None,
             };
-            // A content may be sent as it is although compression was offered.
+            // A blob may be sent as it is although compression was offered.
             let compressor = if packed.is_some() { ZSTD } else { 0 };
-            let data = damaged(packed.unwrap_or_else(|| content.to_vec()), call);
+            let data = damaged(packed.unwrap_or_else(|| blob.to_vec()), call);
             ReadBlob { digest: Some(digest.clone()), data, status: Some(Status::default()), compressor }
         };
         let mut responses: Vec<_> = q.digests.iter().map(one).collect();
@@ -381,10 +381,10 @@ impl ServerState {
         Ok(BatchReadBlobsResponse { responses })
     }
 
-    fn content(&self, digest: &Digest) -> Option<Arc<[u8]>> {
-        let content = self.memory.content(&digest.hash)?;
+    fn blob(&self, digest: &Digest) -> Option<Arc<[u8]>> {
+        let blob = self.memory.blob(&digest.hash)?;
         // Found by hash alone where the name has no size, as justbuild's server does it.
-        (content.len() as u64 == digest.size || wire::is_unmeasured(digest)).then_some(content)
+        (blob.len() as u64 == digest.size || wire::is_unmeasured(digest)).then_some(blob)
     }
 
     /// Whether bytes have the name, and all that they refer to is there: as justbuild's own server, this one takes no
@@ -392,7 +392,7 @@ impl ServerState {
     fn takes(&self, digest: &Digest, bytes: &[u8]) -> bool {
         let is_tree = digest.hash.untagged().is_some_and(|(_, is_tree)| is_tree);
         let has = |entry: &TreeEntry| {
-            self.memory.content(&entry.hash.tagged(entry.object_type == ObjectType::Tree)).is_some()
+            self.memory.blob(&entry.hash.tagged(entry.object_type == ObjectType::Tree)).is_some()
         };
         let has_entries = || decode_git_tree(bytes, 20).is_ok_and(|entries| entries.values().all(has));
         self.memory.is_name_of(&digest.hash, bytes) && (!is_tree || has_entries())
@@ -407,7 +407,7 @@ impl ServerState {
                 _ => Some(blob.data.clone()),
             });
             let code = match digest.zip(bytes) {
-                // Compared, as real servers do: a content of another digest must not get in.
+                // Compared, as real servers do: a blob of another digest must not get in.
                 Some((digest, bytes)) if self.takes(&digest, &bytes) => {
                     self.memory.insert(digest.hash, bytes);
                     Code::Ok
@@ -428,18 +428,18 @@ impl ServerState {
 
     fn split(&self, q: &SplitBlobRequest, call: Call) -> Answer<SplitBlobResponse> {
         self.check_instance(&q.instance_name)?;
-        let content = self.content(&parse(&q.blob_digest)?);
-        let content = content.ok_or_else(|| Failed::not_found("no such content"))?.to_vec();
-        let chunks = chunks::of(&content, content.len() as u64);
+        let blob = self.blob(&parse(&q.blob_digest)?);
+        let blob = blob.ok_or_else(|| Failed::not_found("no such blob"))?.to_vec();
+        let chunks = chunks::of(&blob, blob.len() as u64);
         let chunks = chunks.map_err(|error| Failed::internal(error.to_string()))?;
         let part = |chunk: &chunks::Chunk| {
             let from = chunk.offset as usize;
-            self.memory.add(content[from..from + chunk.digest.size as usize].to_vec())
+            self.memory.add(blob[from..from + chunk.digest.size as usize].to_vec())
         };
         let mut chunk_digests: Vec<_> = chunks.iter().map(|chunk| wire::digest(&part(chunk))).collect();
         shuffle(&mut chunk_digests, call);
         if call.has(Fault::Mistaken) && chunk_digests.len() > 2 {
-            // Of the right size, and another content.
+            // Of the right size, and another blob.
             chunk_digests.swap(0, 1);
         }
         Ok(SplitBlobResponse { chunk_digests })
@@ -448,15 +448,15 @@ impl ServerState {
     fn splice(&self, q: &SpliceBlobRequest) -> Answer<SpliceBlobResponse> {
         self.check_instance(&q.instance_name)?;
         let digest = parse(&q.blob_digest)?;
-        let mut content = Vec::new();
+        let mut blob = Vec::new();
         for chunk in &q.chunk_digests {
-            let chunk = self.content(&parse(&Some(chunk.clone()))?);
-            content.extend_from_slice(&chunk.ok_or_else(|| Failed::not_found("no such chunk"))?);
+            let chunk = self.blob(&parse(&Some(chunk.clone()))?);
+            blob.extend_from_slice(&chunk.ok_or_else(|| Failed::not_found("no such chunk"))?);
         }
-        if HashFunction::Sha256.blob(&content) != digest.hash {
+        if HashFunction::Sha256.blob(&blob) != digest.hash {
             return Err(Failed::invalid_argument("wrong digest"));
         }
-        self.memory.add(content);
+        self.memory.add(blob);
         Ok(SpliceBlobResponse { blob_digest: q.blob_digest.clone() })
     }
 
@@ -473,9 +473,9 @@ impl ServerState {
         let name = self.without_instance(&q.resource_name)?;
         let (is_packed, digest) =
             stream_name(name).ok_or_else(|| Failed::invalid_argument("no such name"))?;
-        let content = self.content(&digest).ok_or_else(|| Failed::not_found("no such content"))?;
+        let blob = self.blob(&digest).ok_or_else(|| Failed::not_found("no such blob"))?;
         let from = usize::try_from(q.read_offset).unwrap_or(usize::MAX);
-        let rest = content.get(from..).ok_or_else(|| Failed::out_of_range("there is no such offset"))?;
+        let rest = blob.get(from..).ok_or_else(|| Failed::out_of_range("there is no such offset"))?;
         let rest = match is_packed {
             true => zstd::stream::encode_all(rest, 1).map_err(|_| Failed::internal("cannot pack"))?,
             false => rest.to_vec(),
@@ -518,10 +518,10 @@ impl ServerState {
         if !is_over {
             return Err(Failed::invalid_argument("the stream is not complete"));
         }
-        let content = if is_packed { unpacked(&bytes, digest.size) } else { Some(bytes) };
-        let content = content.filter(|content| self.takes(&digest, content));
-        let content = content.ok_or_else(|| Failed::invalid_argument("wrong digest"))?;
-        self.memory.insert(digest.hash, content);
+        let blob = if is_packed { unpacked(&bytes, digest.size) } else { Some(bytes) };
+        let blob = blob.filter(|blob| self.takes(&digest, blob));
+        let blob = blob.ok_or_else(|| Failed::invalid_argument("wrong digest"))?;
+        self.memory.insert(digest.hash, blob);
         Ok(WriteResponse { committed_size: taken - i64::from(call.has(Fault::NotTaken)) })
     }
 
@@ -543,7 +543,7 @@ fn parse(digest: &Option<proto::Digest>) -> Answer<Digest> {
     digest.as_ref().and_then(wire::parse).ok_or_else(|| Failed::invalid_argument("no digest"))
 }
 
-/// Whether a stream is compressed, and of which content it is.
+/// Whether a stream is compressed, and of which blob it is.
 fn stream_name(name: &str) -> Option<(bool, Digest)> {
     let (is_packed, rest) = match name.strip_prefix("compressed-blobs/zstd/") {
         Some(rest) => (true, rest),

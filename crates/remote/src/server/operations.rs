@@ -194,7 +194,7 @@ impl Operations {
                 Ok(done(name, &with_status(Code::Unavailable, "the worker is lost")))
             }
             ExecutionEnding::AllEvicted => {
-                let gone = self.memory.contents();
+                let gone = self.memory.blobs();
                 gone.iter().for_each(|hash| self.memory.remove(hash));
                 let gone: Vec<Digest> = gone.into_iter().map(|hash| Digest { hash, size: 1 }).collect();
                 Ok(done(name, &missing(&gone)))

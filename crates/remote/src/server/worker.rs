@@ -19,7 +19,7 @@ use taut_proto::{
     OutputDirectory, OutputFile, OutputSymlink, SymlinkNode, TreeBytes,
 };
 use taut_service::{
-    Answer, Cas, Content, Error, Execute, Executed, Executor, Memory, Progress, Receiver, Result, Stage,
+    Answer, Blob, Cas, Error, Execute, Executed, Executor, Memory, Progress, Receiver, Result, Stage,
 };
 
 use crate::wire;
@@ -75,7 +75,7 @@ impl Worker {
     }
 
     fn bytes(&self, digest: &Digest) -> WorkerResult<Arc<[u8]>> {
-        self.0.content(&digest.hash).ok_or(NotExecuted::Missing(*digest))
+        self.0.blob(&digest.hash).ok_or(NotExecuted::Missing(*digest))
     }
 
     fn parsed<M: Message + Default>(&self, digest: &Option<proto::Digest>) -> WorkerResult<(M, Digest)> {
@@ -85,7 +85,7 @@ impl Worker {
         Ok((message, digest))
     }
 
-    /// Adds a content.
+    /// Adds a blob.
     fn add(&self, bytes: Vec<u8>, is_tree: bool) -> Digest {
         let function = self.0.hash_function();
         let hash = if is_tree { function.tree(&bytes) } else { function.blob(&bytes) };
@@ -115,8 +115,8 @@ impl Worker {
         // `output_paths` repeats `output_files` for servers of version 2.1 and later.
         paths.dedup();
         let output = |path: &String| {
-            let content = self.add(format!("{path} of {}\n", digest.hash).into_bytes(), false);
-            OutputFile { path: path.clone(), digest: Some(wire::digest(&content)), is_executable: false }
+            let blob = self.add(format!("{path} of {}\n", digest.hash).into_bytes(), false);
+            OutputFile { path: path.clone(), digest: Some(wire::digest(&blob)), is_executable: false }
         };
         let output_files = paths.into_iter().map(output).collect();
         let result = ActionResult { output_files, ..ActionResult::default() };
@@ -188,7 +188,7 @@ impl Worker {
                 decode_git_tree(&bytes, 20).map_err(|error| io::Error::other(error.to_string()))?
             {
                 let to = at.join(String::from_utf8_lossy(&name).as_ref());
-                // Entries of git trees have no sizes; contents are found by hash alone.
+                // Entries of git trees have no sizes; blobs are found by hash alone.
                 let below = Digest { hash: hash.tagged(object_type == ObjectType::Tree), size: 0 };
                 match object_type {
                     ObjectType::Tree => {
@@ -318,7 +318,7 @@ fn listed(at: &Path) -> io::Result<Vec<(String, PathBuf, fs::Metadata)>> {
         let found = fs::symlink_metadata(&path)?;
         all.push((name, path, found));
     }
-    // The protocol has entries of directories in the order of their names: else one content would have several
+    // The protocol has entries of directories in the order of their names: else one blob would have several
     // digests.
     all.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(all)
@@ -337,8 +337,8 @@ impl Cas for Worker {
         self.0.get(wanted)
     }
 
-    fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>> {
-        self.0.put(contents)
+    fn put(&self, blobs: Vec<Blob>) -> Answer<'_, Vec<Result<()>>> {
+        self.0.put(blobs)
     }
 }
 

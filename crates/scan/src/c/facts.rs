@@ -47,7 +47,7 @@ pub(crate) struct Include {
     pub(crate) is_compiled: Truth,
 }
 
-/// The facts of all files; of those that are no C, nothing.
+/// The facts of all files; of those that are not C, nothing.
 pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
     let configured = ConfiguredHeaderMacros::of_tree(tree);
     let read = |index: usize, defined: Option<&BTreeSet<String>>| {

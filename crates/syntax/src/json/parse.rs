@@ -65,7 +65,7 @@ pub(super) fn parse(dialect: Dialect, label: Arc<str>, mut bytes: Vec<u8>) -> Re
             let valid = error.utf8_error().valid_up_to();
             let text = std::str::from_utf8(&error.as_bytes()[..valid]).expect("checked");
             let byte = error.as_bytes()[valid];
-            let wrong = Wrong::new(format!("the byte 0x{byte:02X} is no UTF-8"), span(valid, valid + 1));
+            let wrong = Wrong::new(format!("the byte 0x{byte:02X} is not UTF-8"), span(valid, valid + 1));
             return failed(
                 text,
                 wrong.help("files are read as UTF-8; convert this one, for example with iconv"),
@@ -429,7 +429,7 @@ impl Parser<'_> {
             Some(b'u') => {
                 let first = self.code_unit(at)?;
                 let lone = || {
-                    Err(Wrong::new("half a surrogate pair is no character", span(at, at + 6))
+                    Err(Wrong::new("half a surrogate pair is not a character", span(at, at + 6))
                         .help("characters above U+FFFF are written as two escapes, or directly"))
                 };
                 return match first {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use taut_digest::{Digest, HashFunction};
 use taut_proto::{self as proto, Action, Command, Message};
 
-use taut_service::{Buffer, Cas, Content, Error, Execute, Executed, Executor, NoProgress, Receiver, wait};
+use taut_service::{Blob, Buffer, Cas, Error, Execute, Executed, Executor, NoProgress, Receiver, wait};
 
 /// Checks an implementation that executes POSIX commands and knows no action of these cases yet.
 ///
@@ -19,7 +19,7 @@ pub fn check<S: Cas + Executor>(service: &S) {
     many_are_executed_at_once(service);
 }
 
-/// The name of a content at a service.
+/// The name of a blob at a service.
 fn named(service: &impl Cas, bytes: &[u8], is_tree: bool) -> Digest {
     let function = service.hash_function();
     let hash = if is_tree { function.tree(bytes) } else { function.blob(bytes) };
@@ -30,7 +30,7 @@ fn named(service: &impl Cas, bytes: &[u8], is_tree: bool) -> Digest {
 
 fn put(service: &impl Cas, bytes: Vec<u8>, is_tree: bool) -> Digest {
     let digest = named(service, &bytes, is_tree);
-    let answers = wait(service.put(vec![Content { digest, source: Arc::new(bytes) }]));
+    let answers = wait(service.put(vec![Blob { digest, source: Arc::new(bytes) }]));
     answers.expect("it can be put").into_iter().for_each(|answer| answer.expect("it can be put"));
     digest
 }

@@ -50,11 +50,8 @@ impl ActionEnding {
     fn of(failure: &ActionFailure, limit: Option<Duration>) -> ActionEnding {
         let what = output_of(&failure.action);
         if let Some(error) = &failure.error {
-            let phase = error.phase.to_string();
-            // The first word is in the line already.
-            let words = phase.strip_prefix("action ").unwrap_or(&phase);
             let details = error.why.lines().map(str::to_owned).collect();
-            return ActionEnding { words: format!("action for {what} {words}"), details };
+            return ActionEnding { words: format!("action for {what} {}", error.phase), details };
         }
         let RunResult { exit_code: code, missing, invalid, .. } = &*failure.ran;
         let mut details: Vec<String> = Vec::new();

@@ -102,7 +102,7 @@ fn hint_about(
     let named_in: Vec<String> = others.take(MAX_NAMED).map(shown).collect();
     let named_in = if named_in.is_empty() { String::new() } else { format!(" ({})", with_and(&named_in)) };
     Some(format!(
-        "help: {path} is there, but is no input of the action: name it, or a target that has it, in the target{named_in}"
+        "help: {path} is there, but is not an input of the action: name it, or a target that has it, in the target{named_in}"
     ))
 }
 
@@ -130,7 +130,7 @@ fn made_by(path: &str, target: &NamedTarget, repositories: &RepoConfig) -> Optio
     let (maker, _) = named_in.iter().find(|(having, field)| having != target && field == "outs")?;
     let maker = typed(maker, repositories);
     Some(format!(
-        "help: {maker} makes {path}, which is no input of the action: name that target, or one that has it, in the target"
+        "help: {maker} makes {path}, which is not an input of the action: name that target, or one that has it, in the target"
     ))
 }
 

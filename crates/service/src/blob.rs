@@ -1,5 +1,5 @@
-//! Contents on their way: read piece by piece where they come from, written piece by piece where they go. Neither side
-//! has to hold a large content in memory, and a transfer that was cut goes on at the byte where it was cut.
+//! Blobs on their way: read piece by piece where they come from, written piece by piece where they go. Neither side
+//! has to hold a large blob in memory, and a transfer that was cut goes on at the byte where it was cut.
 
 use std::{
     io,
@@ -8,16 +8,16 @@ use std::{
 
 use taut_digest::Digest;
 
-/// Where bytes of a content come from.
+/// Where bytes of a blob come from.
 pub trait Source: Send + Sync {
     /// Reads bytes from an offset on; 0 at the end. Called in order of offsets, as a rule, but also again from any
     /// offset before.
     ///
     /// # Errors
-    /// The content can no longer be read.
+    /// The blob can no longer be read.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// The content consists of these chunks, in this order: it was sent so, and later ones may have some in common with
+    /// The blob consists of these chunks, in this order: it was sent so, and later ones may have some in common with
     /// it.
     // Ignored unless an implementation can use it, here and in `Receiver`.
     fn note_chunks(&self, _: &[Digest]) {}
@@ -43,17 +43,17 @@ fn read_slice(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> usize {
     count
 }
 
-/// A content to be stored.
+/// A blob to be stored.
 #[derive(Clone)]
-pub struct Content {
+pub struct Blob {
     /// Its name.
     pub digest: Digest,
     /// Its bytes.
     pub source: Arc<dyn Source>,
 }
 
-impl Content {
-    /// Reads all of it. Only for contents that are known to be small.
+impl Blob {
+    /// Reads all of it. Only for blobs that are known to be small.
     ///
     /// # Errors
     /// It cannot be read, or has another size by now.
@@ -63,21 +63,16 @@ impl Content {
         let (mut bytes, mut at) = (vec![0; size], 0);
         while at < size {
             match self.source.read_at(at as u64, &mut bytes[at..])? {
-                0 => return Err(self.is_short()),
+                // A file that was cut since it was hashed.
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => at += count,
             }
         }
         Ok(bytes)
     }
-
-    /// The error of a content that ends too early: a file that was cut since it was hashed.
-    pub fn is_short(&self) -> io::Error {
-        let text = format!("content {} is shorter here than its digest says", self.digest.hash);
-        io::Error::new(io::ErrorKind::UnexpectedEof, text)
-    }
 }
 
-/// Where bytes of a content go. One transfer calls it from one thread at a time.
+/// Where bytes of a blob go. One transfer calls it from one thread at a time.
 pub trait Receiver: Send + Sync {
     /// A transfer begins; also when it begins anew, and what came before is void.
     ///
@@ -91,8 +86,8 @@ pub trait Receiver: Send + Sync {
     /// They cannot be written.
     fn piece(&self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Passes on what has come, from the beginning: git's hash begins with the size, so a content whose size is not
-    /// known is hashed when all of it is here. Returns whether that is possible; if not, the content comes a second
+    /// Passes on what has come, from the beginning: git's hash begins with the size, so a blob whose size is not
+    /// known is hashed when all of it is here. Returns whether that is possible; if not, the blob comes a second
     /// time.
     ///
     /// # Errors
@@ -106,11 +101,11 @@ pub trait Receiver: Send + Sync {
         None
     }
 
-    /// The content that comes consists of these chunks, in this order.
+    /// The blob that comes consists of these chunks, in this order.
     fn note_chunks(&self, _: &[Digest]) {}
 }
 
-/// Takes a content in memory.
+/// Takes a blob in memory.
 #[derive(Default)]
 // A lock, since a transfer may go on in another thread than it began in.
 pub struct Buffer(Mutex<Vec<u8>>);

@@ -1,4 +1,4 @@
-//! Contents in batches: which are missing, small ones read and put together. What a batch does not answer well goes by
+//! Blobs in batches: which are missing, small ones read and put together. What a batch does not answer well goes by
 //! a stream of its own, which has its attempts and its checks.
 
 use std::{
@@ -11,7 +11,7 @@ use taut_proto::cache::{
     BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
     FindMissingBlobsRequest, FindMissingBlobsResponse, UpdateBlob, ZSTD,
 };
-use taut_service::{Buffer, Callers, Content, Error, Receiver, Result};
+use taut_service::{Blob, Buffer, Callers, Error, Receiver, Result};
 use tokio::sync::oneshot;
 use tonic::Code;
 
@@ -44,20 +44,20 @@ const UPDATE: Method = Method {
     is_write: true,
 };
 
-/// Contents below this size are not worth it to be split.
-// The largest chunk that taut makes: of a smaller content there may be one chunk only.
+/// Blobs below this size are not worth it to be split.
+// The largest chunk that taut makes: of a smaller blob there may be one chunk only.
 const MIN_SPLIT_BYTES: u64 = 1 << 20;
 
 /// How many digests are in one question.
 // A digest takes about 70 bytes, so the question stays below gRPC's limit for messages.
 const MAX_DIGESTS: u64 = 10_000;
 
-/// How many bytes of small contents one caller has in memory at most.
-// Answers to small contents are held until the receiver takes them, in the order in which they were asked for.
+/// How many bytes of small blobs one caller has in memory at most.
+// Answers to small blobs are held until the receiver takes them, in the order in which they were asked for.
 const MAX_HELD_BYTES: u64 = 32 << 20;
 
-/// What a content counts in a batch beside its bytes.
-// The digest, the status and the tags of one content: many empty contents would otherwise exceed the limit of a
+/// What a blob counts in a batch beside its bytes.
+// The digest, the status and the tags of one blob: many empty blobs would otherwise exceed the limit of a
 // message.
 const OVERHEAD_BYTES: u64 = 128;
 
@@ -65,26 +65,26 @@ fn weight(digest: &Digest) -> u64 {
     digest.size.saturating_add(OVERHEAD_BYTES)
 }
 
-/// The bytes of a small content, or why there are none.
+/// The bytes of a small blob, or why there are none.
 type Bytes = Result<Vec<u8>>;
 
-/// The contents of a server.
-pub(crate) struct Contents {
+/// The blobs of a server.
+pub(crate) struct Blobs {
     link: Arc<Link>,
     can: Capabilities,
     missing: Batches<Digest, Result<bool>>,
     reads: Batches<Digest, Bytes>,
-    writes: Batches<Content, Result<()>>,
+    writes: Batches<Blob, Result<()>>,
     unmeasured: Unmeasured,
 }
 
-impl Contents {
-    /// `callers`: those that are about to ask which contents are missing, and to put them.
-    pub(crate) fn new(link: &Arc<Link>, can: &Capabilities, callers: &Callers) -> Contents {
+impl Blobs {
+    /// `callers`: those that are about to ask which blobs are missing, and to put them.
+    pub(crate) fn new(link: &Arc<Link>, can: &Capabilities, callers: &Callers) -> Blobs {
         let limit = can.max_batch_bytes;
         let with = || (link.clone(), can.clone());
         let ((a, _), (b, of_b), (c, of_c)) = (with(), with(), with());
-        Contents {
+        Blobs {
             link: link.clone(),
             can: can.clone(),
             missing: Batches::start(
@@ -95,7 +95,7 @@ impl Contents {
             ),
             reads: Batches::start(
                 limit,
-                // Of those that get contents it is not known beforehand.
+                // Of those that get blobs it is not known beforehand.
                 Callers::default(),
                 weight,
                 move |batch| read(b.clone(), of_b.clone(), batch),
@@ -103,7 +103,7 @@ impl Contents {
             writes: Batches::start(
                 limit,
                 callers.clone(),
-                |content: &Content| weight(&content.digest),
+                |blob: &Blob| weight(&blob.digest),
                 move |batch| update(c.clone(), of_c.clone(), batch),
             ),
             unmeasured: Unmeasured::default(),
@@ -130,12 +130,12 @@ impl Contents {
         Ok(missing)
     }
 
-    /// Asks for contents, so many at the same time that their bytes fit into memory.
+    /// Asks for blobs, so many at the same time that their bytes fit into memory.
     pub(crate) async fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Vec<Result<()>> {
         let mut answers = Vec::with_capacity(wanted.len());
         let mut rest = &wanted[..];
         while !rest.is_empty() {
-            // Contents that are not small are streams, which hold one piece at a time, so they count nothing.
+            // Blobs that are not small are streams, which hold one piece at a time, so they count nothing.
             let mut total = 0;
             let fits = |(digest, _): &&(Digest, Arc<dyn Receiver>)| {
                 total += if self.is_small(digest) { digest.size } else { 0 };
@@ -188,7 +188,7 @@ impl Contents {
     async fn get_large(&self, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
         let splits = self.can.splits && digest.size >= MIN_SPLIT_BYTES;
         let chunks = if splits { chunks::split(&self.link, digest).await } else { None }.unwrap_or_default();
-        // A content is never put together from a list alone: without one chunk that is here, the stream costs one
+        // A blob is never put together from a list alone: without one chunk that is here, the stream costs one
         // call and the chunks many.
         let done = match self.get_chunks(digest, &chunks, receiver).await {
             // As a stream, with attempts and checks of its own.
@@ -203,7 +203,7 @@ impl Contents {
         done
     }
 
-    /// Gets a content in chunks; `None` if none of them is here, so that it would cost more than a stream.
+    /// Gets a blob in chunks; `None` if none of them is here, so that it would cost more than a stream.
     async fn get_chunks(
         &self,
         digest: &Digest,
@@ -267,23 +267,23 @@ impl Contents {
     }
 
     /// The same for putting.
-    pub(crate) async fn put(&self, contents: Vec<Content>) -> Vec<Result<()>> {
-        let is_small = |content: &&Content| self.is_small(&content.digest);
-        let mut small = self.writes.ask(contents.iter().filter(is_small).cloned()).into_iter();
-        let mut answers = Vec::with_capacity(contents.len());
-        for content in &contents {
-            answers.push(match is_small(&content).then(|| small.next()).flatten() {
+    pub(crate) async fn put(&self, blobs: Vec<Blob>) -> Vec<Result<()>> {
+        let is_small = |blob: &&Blob| self.is_small(&blob.digest);
+        let mut small = self.writes.ask(blobs.iter().filter(is_small).cloned()).into_iter();
+        let mut answers = Vec::with_capacity(blobs.len());
+        for blob in &blobs {
+            answers.push(match is_small(&blob).then(|| small.next()).flatten() {
                 Some(answer) => answered(answer).await,
-                None => self.put_large(content).await,
+                None => self.put_large(blob).await,
             });
         }
         answers
     }
 
-    /// Puts contents of which those of a level may refer to those before: in one batch, whose contents a server takes
+    /// Puts blobs of which those of a level may refer to those before: in one batch, whose blobs a server takes
     /// in order, if they fit; else level by level.
-    pub(crate) async fn put_levels(&self, levels: Vec<Vec<Content>>) -> Result<()> {
-        let weights = levels.iter().flatten().map(|content| weight(&content.digest));
+    pub(crate) async fn put_levels(&self, levels: Vec<Vec<Blob>>) -> Result<()> {
+        let weights = levels.iter().flatten().map(|blob| weight(&blob.digest));
         let total = weights.fold(0, u64::saturating_add);
         let levels = match total <= self.can.max_batch_bytes {
             // The order within a batch is the order in which justbuild's server stores, so that trees come after
@@ -298,37 +298,37 @@ impl Contents {
     }
 
     /// Puts the chunks that are missing, or else the whole.
-    async fn put_large(&self, content: &Content) -> Result<()> {
-        if self.can.splices && content.digest.size >= MIN_SPLIT_BYTES {
-            let (source, size) = (content.source.clone(), content.digest.size);
+    async fn put_large(&self, blob: &Blob) -> Result<()> {
+        if self.can.splices && blob.digest.size >= MIN_SPLIT_BYTES {
+            let (source, size) = (blob.source.clone(), blob.digest.size);
             // Beside the network, which goes on meanwhile.
             let chunks = tokio::task::spawn_blocking(move || chunks::of(&*source, size)).await;
             let Ok(chunks) = chunks else { return Err(Error::Off) };
             let chunks = chunks.map_err(|error| Error::Local(error.to_string()))?;
-            match self.put_chunks(content, &chunks).await {
+            match self.put_chunks(blob, &chunks).await {
                 // Whatever the server has against it.
                 Err(Error::NotFound(_) | Error::Corrupt(_) | Error::Final { .. }) => {}
                 done => return done,
             }
         }
-        write_stream::write(&self.link, &self.can, content).await
+        write_stream::write(&self.link, &self.can, blob).await
     }
 
-    async fn put_chunks(&self, content: &Content, chunks: &[Chunk]) -> Result<()> {
+    async fn put_chunks(&self, blob: &Blob, chunks: &[Chunk]) -> Result<()> {
         if chunks.len() < 2 {
-            return Err(Error::NotFound(content.digest));
+            return Err(Error::NotFound(blob.digest));
         }
-        // This is what splitting is for: of a content that changed little, most chunks are there.
+        // This is what splitting is for: of a blob that changed little, most chunks are there.
         let missing = self.missing(chunks.iter().map(|chunk| chunk.digest).collect()).await?;
         let missing: HashSet<Digest> = missing.into_iter().collect();
         let mut seen = HashSet::new();
         let wanted =
-            // A content may have the same chunk several times; it is put once.
+            // A blob may have the same chunk several times; it is put once.
             chunks.iter().filter(|chunk| missing.contains(&chunk.digest) && seen.insert(chunk.digest));
         let asked: Vec<_> = wanted
             .map(|chunk| {
-                let source = Arc::new(chunks::Part { whole: content.source.clone(), chunk: *chunk });
-                let part = Content { digest: chunk.digest, source };
+                let source = Arc::new(chunks::Part { whole: blob.source.clone(), chunk: *chunk });
+                let part = Blob { digest: chunk.digest, source };
                 if self.is_small(&part.digest) { Ok(self.writes.ask_one(part)) } else { Err(part) }
             })
             .collect();
@@ -338,9 +338,9 @@ impl Contents {
                 Err(part) => write_stream::write(&self.link, &self.can, &part).await?,
             }
         }
-        chunks::splice(&self.link, &content.digest, chunks).await?;
+        chunks::splice(&self.link, &blob.digest, chunks).await?;
         let chunks: Vec<Digest> = chunks.iter().map(|chunk| chunk.digest).collect();
-        content.source.note_chunks(&chunks);
+        blob.source.note_chunks(&chunks);
         Ok(())
     }
 }
@@ -362,7 +362,7 @@ fn answer<I, T>(asked: BatchItem<I, Result<T>>, with: Result<T>) {
 }
 
 async fn find_missing(link: Arc<Link>, batch: Vec<BatchItem<Digest, Result<bool>>>) {
-    // Several callers ask for the same content, for example a common header: it is in the question once.
+    // Several callers ask for the same blob, for example a common header: it is in the question once.
     let digests: HashSet<Digest> = batch.iter().map(|(digest, _)| *digest).collect();
     let request = FindMissingBlobsRequest {
         instance_name: link.instance.clone(),
@@ -384,11 +384,11 @@ async fn find_missing(link: Arc<Link>, batch: Vec<BatchItem<Digest, Result<bool>
 }
 
 async fn read(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Digest, Bytes>>) {
-    // By digest: several callers may wait for one content, which is asked for once, and a server may answer in any
+    // By digest: several callers may wait for one blob, which is asked for once, and a server may answer in any
     // order or leave some out. What it leaves out counts as damaged, and is tried as a stream.
     let mut wanted: BTreeMap<Digest, Bytes> =
         batch.iter().map(|(digest, _)| (*digest, Err(Error::Corrupt(*digest)))).collect();
-    // A content that is empty need not be asked for, and some servers do not have it.
+    // A blob that is empty need not be asked for, and some servers do not have it.
     for (digest, bytes) in &mut wanted {
         if digest.size == 0 && wire::is_name_of(digest, b"") {
             *bytes = Ok(Vec::new());
@@ -421,7 +421,7 @@ async fn read(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Digest, B
                         }
                         0 => checked(&digest, blob.data),
                         code if code == Code::NotFound as i32 => Err(Error::NotFound(digest)),
-                        // Any other code is about this content alone; as a stream it gets attempts of its own.
+                        // Any other code is about this blob alone; as a stream it gets attempts of its own.
                         _ => Err(Error::Corrupt(digest)),
                     };
                 }
@@ -441,29 +441,29 @@ fn checked(digest: &Digest, bytes: Vec<u8>) -> Bytes {
     if is_right { Ok(bytes) } else { Err(Error::Corrupt(*digest)) }
 }
 
-async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Content, Result<()>>>) {
+async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Blob, Result<()>>>) {
     // Read only now, so that what waits for its turn takes no memory.
     let mut answers: HashMap<Digest, Result<()>> = HashMap::new();
     let mut requests = Vec::new();
     let mut size = 0;
-    for (content, _) in &batch {
-        if answers.contains_key(&content.digest) {
+    for (blob, _) in &batch {
+        if answers.contains_key(&blob.digest) {
             continue;
         }
         // What the server does not answer counts as refused. The reason is not shown: what is refused here is sent once
         // more as a stream.
         let refused = Err(Error::Final { call: UPDATE.name, why: String::new() });
-        let read = content.read().map_err(|error| Error::Local(error.to_string()));
-        match read.and_then(|bytes| checked(&content.digest, bytes)) {
+        let read = blob.read().map_err(|error| Error::Local(error.to_string()));
+        match read.and_then(|bytes| checked(&blob.digest, bytes)) {
             Ok(bytes) => {
-                answers.insert(content.digest, refused);
+                answers.insert(blob.digest, refused);
                 let packed = if can.takes_zstd { packed(&bytes) } else { None };
                 let compressor = if packed.is_some() { ZSTD } else { 0 };
                 let data = packed.unwrap_or(bytes);
                 size += data.len() as u64;
-                requests.push(UpdateBlob { digest: Some(wire::digest(&content.digest)), data, compressor });
+                requests.push(UpdateBlob { digest: Some(wire::digest(&blob.digest)), data, compressor });
             }
-            Err(error) => drop(answers.insert(content.digest, Err(error))),
+            Err(error) => drop(answers.insert(blob.digest, Err(error))),
         }
     }
     if !requests.is_empty() {
@@ -474,7 +474,7 @@ async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Content
             requests,
             digest_function: link.digest_function,
         };
-        // The status of the call is about the batch; each content has one of its own in the answer, so one may be
+        // The status of the call is about the batch; each blob has one of its own in the answer, so one may be
         // refused and the others stored.
         let done: Result<Option<BatchUpdateBlobsResponse>> = link.unary(&UPDATE, &request, size).await;
         match done.and_then(|done| done.ok_or_else(|| no_such_call(&UPDATE))) {
@@ -491,10 +491,10 @@ async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Content
             }
             Err(error) => asked.iter().for_each(|digest| drop(answers.insert(*digest, Err(error.clone())))),
         }
-        // One by one, where a single content was refused in a batch: with attempts of its own.
-        for (content, _) in &batch {
-            if let Some(answer @ Err(Error::Final { .. })) = answers.get_mut(&content.digest) {
-                *answer = write_stream::write(&link, &can, content).await;
+        // One by one, where a single blob was refused in a batch: with attempts of its own.
+        for (blob, _) in &batch {
+            if let Some(answer @ Err(Error::Final { .. })) = answers.get_mut(&blob.digest) {
+                *answer = write_stream::write(&link, &can, blob).await;
             }
         }
     }
