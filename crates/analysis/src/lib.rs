@@ -62,7 +62,9 @@ pub use problem::{Problem, below};
 pub use repository_key::{RepositoryKeyRule, RepositoryName};
 pub use source::{DEFINES, NO_SOURCE, OUTSIDE, WITHOUT_SPECIAL, notices_entry};
 pub use target::{ConfiguredTarget, TargetRule};
-pub use target_cache::{CacheEntry, CacheEntryRule, CacheKey, NoTargetCache, TargetCache, key_text};
+pub use target_cache::{
+    CacheEntry, CacheEntryRule, CacheKey, NoTargetCache, TargetCache, key_text, repository_of_key,
+};
 pub use undefined_name::{IS_MODULE, target_meant};
 pub use whole_value::whole_as_read;
 pub use workspace::{Workspace, module_file};

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use taut_digest::{Digest, Hash as ContentHash, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Agreement, Cx, Fail, Hash, Key, Policy, Rule};
+use taut_syntax::Document;
 use taut_value::{Id, JsonWriter, NamedTarget, Value};
 
 use crate::{CachedTarget, Config, cached_target::read_entry};
@@ -76,6 +77,12 @@ pub fn key_text(repository: &ContentHash, target: &NamedTarget, config: &Config)
         w.key("target_name").string(name.finish());
     });
     Some(writer.finish())
+}
+
+/// The key of the repository that the text of a key names.
+pub fn repository_of_key(text: &[u8]) -> Option<ContentHash> {
+    let document = Document::parse("", text.to_vec()).ok()?;
+    ContentHash::from_hex(document.root().get("repo_key")?.as_str()?).ok()
 }
 
 /// The bytes are specified in docs/store.md: the hash, then the size of the text.
@@ -175,6 +182,9 @@ mod tests {
         assert_eq!(text, expected);
         let object = CacheKey::of(&text, HashFunction::GitSha1).object();
         assert_eq!(object.to_string(), "[d1d2c3ad2e430aba7f87a3e7e3e279a9560a0f13:153:f]");
+        assert_eq!(repository_of_key(text.as_bytes()), Some(repository));
+        assert_eq!(repository_of_key(b"{}"), None);
+        assert_eq!(repository_of_key(b"{"), None);
     }
 
     #[test]

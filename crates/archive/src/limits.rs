@@ -27,14 +27,14 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 10 million entries, 64 GiB, more than 1 GiB only if that is at most 1000 times the size of the archive, 2048
+    /// 10 million entries, 64 GiB, more than 1.5 GiB only if that is at most 1000 times the size of the archive, 2048
     /// components: more are not in a path that a system takes; 1 million directories.
     fn default() -> Limits {
         Limits {
             entries: 10_000_000,
             bytes: 64 << 30,
             ratio: 1000,
-            ratio_from: 1 << 30,
+            ratio_from: 3 << 29,
             depth: 2048,
             directories: 1_000_000,
         }

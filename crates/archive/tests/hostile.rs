@@ -182,8 +182,45 @@ fn what_is_too_large_is_refused() {
     // A header can claim any size; nothing is allocated for it.
     let lies = header("huge", b'0', 1 << 36, "");
     assert!(matches!(fault(&lies).1, Fault::Store(taut_git::Error::TooLarge { .. })));
-    let lies = header("huge", b'0', 1 << 29, "");
+    let most = taut_git::MAX_OBJECT_SIZE as u64;
+    let lies = header("huge", b'0', most + 1, "");
+    assert!(matches!(fault(&lies).1, Fault::Store(taut_git::Error::TooLarge { .. })));
+    let lies = header("huge", b'0', most, "");
     assert!(matches!(fault(&lies).1, Fault::Corrupt(_)));
+}
+
+/// Zeros that are as dense as a format makes them are no bomb as long as they fill neither memory nor disk.
+#[test]
+fn a_large_entry_of_zeros_is_taken() {
+    const SIZE: u64 = (1 << 30) + (100 << 20);
+    /// Ids are made up, since to compute them takes a minute without optimisation.
+    struct Counted(u64);
+    impl ObjectSink for Counted {
+        fn blob(&mut self, content: &[u8]) -> taut_git::Result<Hash> {
+            HashOnly.blob(content)
+        }
+
+        fn blob_from(&mut self, size: u64, content: &mut dyn Read) -> taut_git::Result<Hash> {
+            self.0 = std::io::copy(&mut content.take(size), &mut std::io::sink()).unwrap();
+            HashOnly.blob(b"")
+        }
+
+        fn tree(&mut self, encoded: &[u8]) -> taut_git::Result<Hash> {
+            HashOnly.tree(encoded)
+        }
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&header("zeros", b'0', SIZE, "")).unwrap();
+    std::io::copy(&mut std::io::repeat(0).take(SIZE + 1024), &mut encoder).unwrap();
+    let archive = encoder.finish().unwrap();
+    assert!(
+        SIZE > Limits::default().ratio * archive.len() as u64,
+        "denser than the ratio: {}",
+        archive.len()
+    );
+    let mut sink = Counted(0);
+    read(&mut Cursor::new(archive), Kind::Tar, &Limits::default(), &mut sink).unwrap();
+    assert_eq!(sink.0, SIZE);
 }
 
 #[test]

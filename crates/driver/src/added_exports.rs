@@ -17,6 +17,7 @@ use taut_analysis::{
 };
 use taut_digest::Hash;
 use taut_exec::{ArtifactKey, ArtifactRule};
+use taut_repos::ContentFixed;
 use taut_value::{Artifact, EntityName};
 
 use crate::{Analysed, EntryProblem, Exports, Session};
@@ -77,13 +78,15 @@ impl Session {
         // Whether entries are there that were implied so far.
         // Each key is looked up once: entries near the top imply most of those below.
         let mut are_there: HashMap<Hash, bool> = HashMap::new();
+        // What the keys of repositories are made from is described once.
+        let fixed = ContentFixed::of(&self.repositories);
         for mut addition in self.additions(analysed) {
             added.targets += 1;
             let own = addition.key.0.hash;
             // An entry that was lost below one that is there is not analysed again for this: it is not implied, either.
             let mut is_there = |key: &Hash| *are_there.entry(*key).or_insert_with(|| self.exports.has(key));
             Rc::make_mut(&mut addition.implied).retain(|key| *key == own || is_there(key));
-            let result = self.add(&addition);
+            let result = self.add(&addition, &fixed);
             // An entry that could not be added must not be implied by those that come after it.
             are_there.insert(own, result == Ok(true));
             match result {
@@ -97,8 +100,8 @@ impl Session {
         added
     }
 
-    /// Whether it was added: not if the session does not know any more what it built. Another build makes the entry.
-    fn add(&self, addition: &Addition) -> Result<bool, String> {
+    /// Whether it was added: not if the session no longer knows what it built. Another build makes the entry.
+    fn add(&self, addition: &Addition, fixed: &ContentFixed) -> Result<bool, String> {
         let Addition { key, name, analysed, implied } = addition;
         // Noted while the text is written, as only that walks over all artifacts.
         let all = RefCell::new(Vec::new());
@@ -126,7 +129,11 @@ impl Session {
         let Some(key_text) = key_text else { return Ok(false) };
         // An entry refers to objects of the build root.
         self.execution.store.bring(&all.into_inner()).map_err(|error| error.to_string())?;
-        self.exports.add(&key_text, &text).map(|()| true).map_err(|error| error.to_string())
+        let repository = fixed.description(&named.repository);
+        self.exports
+            .add(&key_text, repository.as_deref(), &text)
+            .map(|()| true)
+            .map_err(|error| error.to_string())
     }
 
     /// The export targets that are to be added, each after those below it, with the keys of these.

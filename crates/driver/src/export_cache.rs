@@ -8,9 +8,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use taut_analysis::{CacheKey, NoTargetCache, TargetCache, entry_references};
+use taut_analysis::{CacheKey, NoTargetCache, TargetCache, entry_references, repository_of_key};
 use taut_digest::{Hash, ObjectInfo};
-use taut_store::{Lookup, References, Store};
+use taut_store::{Formats, Lookup, References, Store};
 use taut_value::JsonWriter;
 
 use crate::Backend;
@@ -84,7 +84,8 @@ impl ExportCache {
 
     /// The cache of a store, for actions with these properties that are executed there.
     pub fn of(store: &Store, properties: &[(String, String)], at: &Backend) -> ExportCache {
-        let cache = taut_store::TargetCache::new(store, backend_description(properties, at), references);
+        let formats = Formats { result: references, key: repository_of_key };
+        let cache = taut_store::TargetCache::new(store, backend_description(properties, at), formats);
         ExportCache(Some(Arc::new(Stored { cache, problems: Mutex::default() })))
     }
 
@@ -114,13 +115,13 @@ impl ExportCache {
         self.0.as_ref().is_some_and(|stored| matches!(lookup(stored), Ok(Lookup::Entry(_))))
     }
 
-    /// Adds an entry: the text of its key, and its own.
+    /// Adds an entry: the text of its key, that of the key of its repository, and its own.
     ///
     /// # Errors
     /// Why it cannot be added.
-    pub(crate) fn add(&self, key: &str, text: &str) -> taut_store::Result<()> {
+    pub(crate) fn add(&self, key: &str, repository: Option<&str>, text: &str) -> taut_store::Result<()> {
         match &self.0 {
-            Some(stored) => stored.cache.put(key, text).map(drop),
+            Some(stored) => stored.cache.put(key, repository, text).map(drop),
             None => Ok(()),
         }
     }

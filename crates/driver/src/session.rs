@@ -57,6 +57,8 @@ pub struct Session {
     depfiles: Arc<RequestDepfiles>,
     pub(crate) ends: Arc<ActionEnds>,
     traces: Traces,
+    /// The repositories.
+    pub(crate) repositories: Arc<RepoConfig>,
     /// Where files are taken from.
     pub(crate) roots: Arc<taut_repos::Roots>,
     /// Where results of export targets are looked up.
@@ -191,7 +193,8 @@ impl Session {
         let Definitions { rules, jobs, repositories } = definitions;
         // The order of construction is that of dependence: sinks, then what sends to them, then the
         // engine that calls it.
-        let sources = RootSources::new(repositories);
+        let repositories = Arc::new(repositories);
+        let sources = RootSources::new(repositories.clone());
         let roots = sources.roots();
         let ends: Arc<ActionEnds> = Arc::default();
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
@@ -255,6 +258,7 @@ impl Session {
             depfiles,
             ends,
             traces,
+            repositories,
             roots,
             exports,
             writes_exports,

@@ -13,7 +13,7 @@ use taut_sys::canonical;
 
 /// The roots of all repositories.
 pub(crate) struct RootSources {
-    repositories: RepoConfig,
+    repositories: Arc<RepoConfig>,
     /// The roots that are directories, without links.
     directories: OnceLock<Vec<PathBuf>>,
     /// Paths without links: compilers read the same headers again and again.
@@ -22,7 +22,7 @@ pub(crate) struct RootSources {
 }
 
 impl RootSources {
-    pub(crate) fn new(repositories: RepoConfig) -> RootSources {
+    pub(crate) fn new(repositories: Arc<RepoConfig>) -> RootSources {
         RootSources { repositories, directories: OnceLock::new(), real_paths: Mutex::default() }
     }
 
@@ -88,7 +88,7 @@ mod tests {
         }
         let sources = RootSources {
             directories: OnceLock::from(vec![canonical(&path("work")).unwrap()]),
-            ..RootSources::new(RepoConfig::default())
+            ..RootSources::new(Arc::default())
         };
         for (name, is_source) in [
             ("work/a.h", true),

@@ -13,7 +13,8 @@ use taut_digest::{Hash, HashFunction};
 use crate::{Error, Result, locate::objects_directory};
 
 /// The largest object that is read, in bytes; also a damaged size in a database allocates no more.
-pub const MAX_OBJECT_SIZE: usize = 1 << 30;
+// Objects are read as a whole, so it is a limit of memory, too. Hosts of archives take no larger files.
+pub const MAX_OBJECT_SIZE: usize = 2 << 30;
 
 /// How many bytes of bases of deltas each handle keeps.
 // Per handle and so per reading thread: it pays for trees of neighbouring commits, which share their bases.

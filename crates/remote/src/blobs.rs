@@ -114,7 +114,7 @@ impl Blobs {
         weight(digest) <= self.can.max_batch_bytes && !wire::is_unmeasured(digest)
     }
 
-    /// The missing contents, each once.
+    /// The missing blobs, each once.
     pub(crate) async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>> {
         let mut seen = HashSet::new();
         // All are asked before the first answer is awaited: so they are in the same batches, with those of other

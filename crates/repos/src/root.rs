@@ -9,7 +9,7 @@
 //! links are treated, and a root that is not a directory would have to be checked out.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     error::Error,
     fmt,
     path::{Path, PathBuf},
@@ -271,6 +271,8 @@ pub struct Roots {
     numbers: HashMap<Vec<u8>, usize>,
     /// The index of one root for each repository with objects.
     with_objects: Vec<usize>,
+    /// These repositories.
+    origins: HashSet<PathBuf>,
     /// Whether an object that some root named was in none.
     has_lost_object: AtomicBool,
     /// Contents that the leaves hand over.
@@ -293,10 +295,9 @@ impl Roots {
         // The first repository that names a root determines its number, which is part of keys.
         let number = *self.numbers.entry(root.source.identity()).or_insert_with(|| {
             let origin = root.source.object_origin();
-            if origin.is_some() && self.with_objects.iter().all(|at| self.all[*at].object_origin() != origin)
-            {
-                // One root for each repository: an object is looked for by its hash, and each would look into the
-                // same database.
+            // One root for each repository: an object is looked for by its hash, and each would look into the same
+            // database.
+            if origin.is_some_and(|origin| self.origins.insert(origin.to_owned())) {
                 self.with_objects.push(next);
             }
             self.all.push(root.source.clone());

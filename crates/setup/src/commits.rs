@@ -91,7 +91,7 @@ impl Session<'_> {
             if let Ok(Some(tree)) = repository.tree_of_commit(&id)
                 && self.is_there(path, &tree)
             {
-                let subtree = repository.subtree(&tree, commit.subdir.as_bytes()).map_err(of_git)?;
+                let subtree = repository.subtree(&tree, commit.subdir.path.as_bytes()).map_err(of_git)?;
                 let tree = subtree.ok_or_else(|| {
                     no_directory(&repository, &tree, &commit.subdir, &from, wanted, of_commit)
                 })?;

@@ -5,9 +5,9 @@
 //! repositories that the main one reaches have to be right.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use taut_expr::json_to_value;
@@ -28,6 +28,9 @@ pub struct Description {
     absent: Option<BTreeSet<String>>,
     /// The repositories that need no description.
     provided: BTreeSet<String>,
+    /// Where chains of repositories that are made from others end that were followed so far (`last_of`).
+    // Chains share their ends: without it a description of one long chain takes quadratic time.
+    last: Mutex<HashMap<String, Arc<str>>>,
 }
 
 /// The keys of the layers of a repository: what they name is another repository, whose root is taken.
@@ -73,7 +76,7 @@ impl Description {
     ) -> Result<Description, Problem> {
         let absent = absent.map(|path| read_absent(dialect, path)).transpose()?;
         let (path, base, provided) = (path.to_owned(), base.to_owned(), BTreeSet::new());
-        Ok(Description { document, path, base, absent, provided })
+        Ok(Description { document, path, base, absent, provided, last: Mutex::default() })
     }
 
     /// The description where a repository of this name is there without being described: that of the rules in the
@@ -245,67 +248,96 @@ impl Description {
         Ok(place(entry.get("repository").unwrap_or(entry)))
     }
 
+    /// The last repository to which the names lead that repositories have in place of a source, from this one on; in a
+    /// cycle, the last before it begins again.
+    fn last_of(&self, name: &str) -> Arc<str> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // A loop and not recursion: the chain is as long as the description makes it.
+        let mut chain: Vec<&str> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut at = name;
+        let end = loop {
+            if let Some(end) = last.get(at) {
+                break end.clone();
+            }
+            if let Some(begin) = places.get(at) {
+                // The chain from here on is a cycle, in which each is the last of the one after it.
+                let cycle = chain.split_off(*begin);
+                let end: Arc<str> = cycle.last().copied().unwrap_or(at).into();
+                let before = cycle.iter().copied().cycle().skip(cycle.len() - 1);
+                last.extend(cycle.iter().zip(before).map(|(one, before)| ((*one).to_owned(), before.into())));
+                break end;
+            }
+            places.insert(at, chain.len());
+            chain.push(at);
+            let next = self.named_source(at).and_then(Node::as_str);
+            match next.filter(|next| self.repositories().is_ok_and(|all| all.get(next).is_some())) {
+                Some(next) => at = next,
+                None => break at.into(),
+            }
+        };
+        last.extend(chain.into_iter().map(|name| (name.to_owned(), end.clone())));
+        end
+    }
+
+    /// What the entry of a repository says of its source.
+    fn named_source(&self, name: &str) -> Option<Node<'_>> {
+        self.entry(name).ok()?.get("repository")
+    }
+
     /// The object that describes the source of a repository, and the name of the repository that has it.
     pub(crate) fn resolve(&self, name: &str) -> Result<(String, Node<'_>), Problem> {
-        // A loop and not recursion: the chain is as long as the description makes it.
-        let mut seen = BTreeSet::from([name]);
-        let mut at = name;
-        loop {
-            let entry = match self.entry(at) {
-                Err(problem) if at != name => {
-                    let why = format!("Description of repository {at} is not a map");
-                    return Err(self.resolving(name, *problem, &why));
-                }
-                other => other?,
-            };
-            let Some(source) = entry.get("repository").filter(|source| !source.is_null()) else {
-                let problem = Diagnostic::error(format!("repository {} has no \"repository\"", quoted(at)));
-                let problem = missing(problem, entry, "repository")
-                    .help("\"repository\": {\"type\": \"file\", \"path\": \"directory\"}");
-                if at != name && entry.get("repository").is_none() {
-                    let why = format!("Key \"repository\" missing for repository {at}");
-                    return Err(self.resolving(name, problem, &why));
-                }
-                // Null and a missing key are two messages in the reference, of which the latter only counts for the
-                // repository itself.
-                let reference = match at == name && entry.get("repository").is_none() {
-                    true => {
-                        format!("Config: Mandatory key \"repository\" missing for repository {}", quoted(at))
-                    }
-                    false => format!("Config: Repository {} resolves to a non-map description", quoted(name)),
-                };
-                return Err(problem.reference(reference).into());
-            };
-            let Some(next) = source.as_str() else {
-                if source.kind() == Kind::Object {
-                    return Ok((at.to_owned(), source));
-                }
-                let message = format!(
-                    "what repository {} is made from is an object, or the name of another repository",
-                    quoted(at)
-                );
-                let reference =
-                    format!("Config: Repository {} resolves to a non-map description", quoted(name));
-                return Err(Diagnostic::error(message).reference(reference).at(place(source)).into());
-            };
-            if !seen.insert(next) {
-                let message = format!(
-                    "repository {} is made from itself: its \"repository\" leads back to {}",
-                    quoted(name),
-                    quoted(next)
-                );
-                let reference = format!("Config: Found cyclic dependency for repository {}", quoted(name));
-                return Err(Diagnostic::error(message).reference(reference).at(place(source)).into());
-            }
-            // Here rather than in the next step, where the place that names it is no longer known.
-            if self.repositories()?.get(next).is_none() {
-                let mut problem = self.unknown(next);
-                problem.location = Some(place(source));
-                let why = format!("ExpressionTypeError: Map does not contain key '{next}'.");
+        let last = self.last_of(name);
+        let at = &*last;
+        let entry = match self.entry(at) {
+            Err(problem) if at != name => {
+                let why = format!("Description of repository {at} is not a map");
                 return Err(self.resolving(name, *problem, &why));
             }
-            at = next;
+            other => other?,
+        };
+        let Some(source) = entry.get("repository").filter(|source| !source.is_null()) else {
+            let problem = Diagnostic::error(format!("repository {} has no \"repository\"", quoted(at)));
+            let problem = missing(problem, entry, "repository")
+                .help("\"repository\": {\"type\": \"file\", \"path\": \"directory\"}");
+            let is_missing = entry.get("repository").is_none();
+            if at != name && is_missing {
+                let why = format!("Key \"repository\" missing for repository {at}");
+                return Err(self.resolving(name, problem, &why));
+            }
+            // Null and a missing key are two messages in the reference, of which the latter only counts for the
+            // repository itself.
+            let reference = match at == name && is_missing {
+                true => format!("Config: Mandatory key \"repository\" missing for repository {}", quoted(at)),
+                false => format!("Config: Repository {} resolves to a non-map description", quoted(name)),
+            };
+            return Err(problem.reference(reference).into());
+        };
+        let Some(next) = source.as_str() else {
+            if source.kind() == Kind::Object {
+                return Ok((at.to_owned(), source));
+            }
+            let message = format!(
+                "what repository {} is made from is an object, or the name of another repository",
+                quoted(at)
+            );
+            let reference = format!("Config: Repository {} resolves to a non-map description", quoted(name));
+            return Err(Diagnostic::error(message).reference(reference).at(place(source)).into());
+        };
+        // Here rather than in the next step, where the place that names it is no longer known.
+        if self.repositories()?.get(next).is_none() {
+            let mut problem = self.unknown(next);
+            problem.location = Some(place(source));
+            let why = format!("ExpressionTypeError: Map does not contain key '{next}'.");
+            return Err(self.resolving(name, *problem, &why));
         }
+        let message = format!(
+            "repository {} is made from itself: its \"repository\" leads back to {}",
+            quoted(name),
+            quoted(next)
+        );
+        let reference = format!("Config: Found cyclic dependency for repository {}", quoted(name));
+        Err(Diagnostic::error(message).reference(reference).at(place(source)).into())
     }
 
     /// An error about a repository that another one is made from. The reference says why, and takes each of them for a

@@ -2,7 +2,7 @@
 //! trees into the git repository of the build root.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -87,6 +87,10 @@ impl Session<'_> {
             }
         }
         problems.extend(self.check(description, &reached, &unknown));
+        if !self.options.is_strict {
+            // The reference ends with the first.
+            problems.truncate(1);
+        }
         match problems.is_empty() {
             true => Ok(found),
             false => Err(problems.into_iter().collect()),
@@ -131,9 +135,15 @@ impl Session<'_> {
             }
         });
         let problems = problems.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut problems: Vec<Diagnostic> = problems.into_values().collect();
+        if !self.options.is_strict {
+            // The reference fetches a content once, for whichever repository it is.
+            let mut seen = HashSet::new();
+            problems.retain(|problem| seen.insert(problem.reference_text().to_owned()));
+        }
         match problems.is_empty() {
             true => Ok(()),
-            false => Err(problems.into_values().collect()),
+            false => Err(problems.into_iter().collect()),
         }
     }
 
@@ -159,8 +169,8 @@ impl Session<'_> {
         self.ensure(content, wanted)?;
         self.back_up(&object(content.id, ObjectType::File), "content", wanted);
         let name = &content.distfile;
-        let failed = |why: String| {
-            let path = directory.join(name);
+        let path = directory.join(name);
+        let failed = |why: String, answer: Option<String>| {
             let message = format!(
                 "the archive of repository {} cannot be written to {}: {why}",
                 quoted(wanted.repository),
@@ -172,22 +182,31 @@ impl Session<'_> {
             // The reference removes what is in the way first, and fails to for a directory.
             if Named::lstat(&path).is_ok_and(|found| found.is_dir()) {
                 problem = problem.after_message(&format!("cannot remove file {}", path.display()));
+            } else if let Some(answer) = answer {
+                // And here it reports what its library does.
+                let (from, to) = (self.store.path_of(&content.id), path.display());
+                let from = from.display();
+                let copying = format!(
+                    "copying file from {from} to {to}:\nfilesystem error: cannot copy file: {answer} [{from}] [{to}]"
+                );
+                problem = problem.after_message(&copying);
             }
             Problem::from(problem)
         };
+        let of_system = |error: &taut_sys::Error| failed(error.to_string(), Some(error.answer()));
         // The name comes from the description and must not lead out of the directory. Directories in it have to be
         // there, as with the reference.
         let is_in_directory = is_non_upwards(name) && !name.contains('\0');
         let inner = normal_path(name);
         if !is_in_directory || inner == "." || name.ends_with('/') {
-            return Err(failed(format!("{} is not the name of a file in it", quoted(name))));
+            return Err(failed(format!("{} is not the name of a file in it", quoted(name)), None));
         }
         let opened = self.store.open_file(&content.id).map_err(|error| broken(wanted, error.to_string()))?;
         let Some((source, _)) = opened else {
             let why = format!("the content {} was removed from the store", content.id.to_hex());
-            return Err(failed(why));
+            return Err(failed(why, None));
         };
-        let into = Dir::of_user(directory).map_err(|error| failed(error.to_string()))?;
+        let into = Dir::of_user(directory).map_err(|error| of_system(&error))?;
         // Complete under another name first: a file that is cut is not taken for the archive. Of several repositories
         // with one archive, each writes its own. The name of the archive is not part of it, since that may be as long
         // as a name can be.
@@ -205,7 +224,7 @@ impl Session<'_> {
         written.map_err(|error| {
             // The first error is the one to report.
             let _ = at.remove_file();
-            failed(error.to_string())
+            of_system(&error)
         })
     }
 }

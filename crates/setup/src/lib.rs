@@ -63,7 +63,7 @@ pub use session::{Options, Session};
 pub use set_up::{Request, SetUp};
 pub use source::{
     Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, Distfile, ForeignFile, MadeTree,
-    Source, SourceOf, Special, TreeStructure,
+    Source, SourceOf, Special, Subdir, TreeStructure,
 };
 pub use status::{BranchState, Presence, Status, complete};
 pub use store_trees::{TakeError, take_from_git, take_from_repository};

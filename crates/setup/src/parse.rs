@@ -7,7 +7,7 @@ use taut_expr::json_to_value;
 use taut_syntax::{Diagnostic, Kind, Node, did_you_mean, quoted};
 use taut_value::{
     Map, Value,
-    path::{basename, is_non_upwards, normal_path},
+    path::{basename, is_non_upwards, normal_path, reference_normal_path},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     problem::{Problem, missing, place, text},
     source::{
         Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, Distfile, ForeignFile, MadeTree,
-        Source, SourceOf, Special, TreeStructure,
+        Source, SourceOf, Special, Subdir, TreeStructure,
     },
 };
 
@@ -33,6 +33,17 @@ impl Description {
         self.source_for(name, Reader::SetUp)
     }
 
+    /// An error about a repository without a source, in the reference's words where nothing is set up.
+    fn in_words_without_set_up(&self, name: &str, problem: Problem) -> Problem {
+        match self.entry(name) {
+            Ok(entry) if entry.get("repository").is_none() => {
+                let of = quoted(name);
+                problem.reference(format!("Config: Missing repository description for {of}")).into()
+            }
+            _ => problem,
+        }
+    }
+
     /// Whether a repository may be of a type that `fetch` is about.
     pub(crate) fn may_be_fetched(&self, name: &str) -> bool {
         let type_name = self.resolve(name).ok().and_then(|(_, node)| node.get("type")?.as_str());
@@ -41,7 +52,10 @@ impl Description {
 
     /// The same; its errors have the reference's words in a call of `reader`.
     pub(crate) fn source_for(&self, name: &str, reader: Reader) -> Result<SourceOf<'_>, Problem> {
-        let (defining, node) = self.resolve(name)?;
+        let (defining, node) = self.resolve(name).map_err(|problem| match reader {
+            Reader::SetUp => problem,
+            Reader::Fetch | Reader::Update => self.in_words_without_set_up(name, problem),
+        })?;
         // By the name of the repository that has the source, not of one that takes it over.
         let is_absent = self.absent().map(|absent| absent.contains(&defining));
         let mut source = source(self, name, node, reader)?;
@@ -58,6 +72,7 @@ impl Description {
 pub(crate) enum Reader {
     SetUp,
     Fetch,
+    Update,
 }
 
 /// Reads what a repository is made from.
@@ -96,7 +111,9 @@ fn source(description: &Description, name: &str, node: Node<'_>, reader: Reader)
                 quoted(unknown)
             ))
             .reference(match reader {
-                Reader::SetUp => format!("Config: Unknown type {} for repository {of}", quoted(unknown)),
+                Reader::SetUp | Reader::Update => {
+                    format!("Config: Unknown type {} for repository {of}", quoted(unknown))
+                }
                 Reader::Fetch => format!("Config: Unknown repository type {} for {of}", quoted(unknown)),
             })
             .at(place(written))
@@ -106,7 +123,7 @@ fn source(description: &Description, name: &str, node: Node<'_>, reader: Reader)
         }
     };
     read.map_err(|problem| match reader {
-        Reader::SetUp => problem.below(&format!("While setting up repository {of}:")).into(),
+        Reader::SetUp | Reader::Update => problem.below(&format!("While setting up repository {of}:")).into(),
         Reader::Fetch if type_name == "git tree" => problem,
         Reader::Fetch => problem.below(&format!("While parsing description of repository {of}:")).into(),
     })
@@ -196,14 +213,14 @@ impl<'d> Fields<'d> {
         })
     }
 
-    /// A directory within the contents; `.` if it is not there.
-    fn subdir(&self) -> Result<String, Problem> {
-        let Some(written) = self.optional_string("subdir") else { return Ok(".".to_owned()) };
-        let normal = normal_path(written);
-        if is_non_upwards(&normal) {
-            return Ok(normal);
+    /// A directory within the contents; all of them if it is not there.
+    fn subdir(&self) -> Result<Subdir, Problem> {
+        let written = self.optional_string("subdir").unwrap_or(".");
+        let (path, reference) = (normal_path(written), reference_normal_path(written));
+        if is_non_upwards(&path) {
+            return Ok(Subdir { path, reference });
         }
-        let reference = format!("Expected field \"subdir\" to be a non-upwards path, but found {normal}");
+        let reference = format!("Expected field \"subdir\" to be a non-upwards path, but found {reference}");
         let at = self.value("subdir")?;
         Err(self.wrong(at, "\"subdir\" leads out of the contents of the repository", reference))
     }

@@ -81,21 +81,30 @@ impl Session<'_> {
         let _running = self.cancellation.begin();
         let (main, given_main, reached) = self.begin(description, request)?;
         let without_root = main.as_deref().filter(|_| request.without_root);
-        // Everything is parsed before anything is fetched: an error in the description costs no download.
-        let tasks = tasks(self, description, &reached, without_root)?;
+        // Everything is parsed before anything is fetched: an error in the description costs no download. The reference
+        // sets up what is described rightly, and reports the errors of both.
+        let (tasks, mut problems) = tasks(self, description, &reached, without_root);
+        if self.options.is_strict && !problems.is_empty() {
+            return Err(problems.into_iter().collect());
+        }
         let endless = EndlessRoots::of(tasks.iter().map(|task| (task.name.as_str(), &task.of)));
         // The reference sets up all others first, and then finds that these are still waited for.
-        let (problems, waiting) = match self.options.is_strict {
+        let (endless, waiting) = match self.options.is_strict {
             true => (endless.problems(), None),
             false => (Vec::new(), endless.reference()),
         };
-        if !problems.is_empty() {
-            return Err(problems.into_iter().collect());
+        if !endless.is_empty() {
+            return Err(endless.into_iter().collect());
         }
         // Of all repositories before any of them is made: one may know a URL or a name for a
         // content that another needs.
         tasks.iter().for_each(|task| self.note_contents(&task.of.source));
-        let (roots, found) = self.run(description, tasks)?;
+        let run = self.run(description, tasks);
+        if !problems.is_empty() {
+            problems.extend(run.err().iter().flat_map(|failed| failed.iter().cloned()));
+            return Err(problems.into_iter().collect());
+        }
+        let (roots, found) = run?;
         if let Some(waiting) = waiting {
             return Err(waiting.into());
         }
@@ -447,13 +456,13 @@ pub(crate) fn at_hand_of(session: &Session<'_>, task: &RootTask<'_>) -> Result<b
     Ok(session.at_hand(task)?.is_some())
 }
 
-/// The tasks of a set-up; what is wrong with the description is reported for all repositories at once.
+/// The tasks of a set-up, and what is wrong with the description, of all repositories.
 pub(crate) fn tasks<'d>(
     session: &Session<'_>,
     description: &'d Description,
     reached: &ReachedRepositories,
     without_root: Option<&str>,
-) -> Result<Vec<RootTask<'d>>, Diagnostics> {
+) -> (Vec<RootTask<'d>>, Vec<Diagnostic>) {
     let mut tasks = Vec::new();
     let mut problems: Vec<Diagnostic> = Vec::new();
     let unknown = session.unknown(description, reached);
@@ -467,10 +476,7 @@ pub(crate) fn tasks<'d>(
         }
     }
     problems.extend(session.check(description, reached, &unknown));
-    match problems.is_empty() {
-        true => Ok(tasks),
-        false => Err(problems.into_iter().collect()),
-    }
+    (tasks, problems)
 }
 
 /// An error about a repository that is not described, at the first place that names it.

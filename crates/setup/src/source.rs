@@ -96,6 +96,15 @@ pub struct Directory {
     pub absent: bool,
 }
 
+/// A directory within contents.
+#[derive(Clone, Debug)]
+pub struct Subdir {
+    /// Its path in normal form, `.` for all.
+    pub path: String,
+    /// The path in the reference's messages.
+    pub reference: String,
+}
+
 /// A directory of a commit.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -107,8 +116,8 @@ pub struct Commit {
     pub branch: String,
     /// Other URLs.
     pub mirrors: Vec<String>,
-    /// The directory, `.` for all.
-    pub subdir: String,
+    /// The directory.
+    pub subdir: Subdir,
     /// Variables of the environment that git needs.
     pub inherit_env: Vec<String>,
     /// Whether special entries are ignored.
@@ -185,8 +194,8 @@ pub struct Archive {
     pub content: Content,
     /// Its kind.
     pub kind: ArchiveKind,
-    /// The directory, `.` for all.
-    pub subdir: String,
+    /// The directory.
+    pub subdir: Subdir,
     /// What is done with special entries.
     pub special: Option<Special>,
     /// Whether only the id of the tree is needed.
@@ -320,14 +329,14 @@ impl Source {
             Source::File(_) | Source::Computed(_) | Source::TreeStructure(_) => return None,
             Source::Git(git) => {
                 e.bytes(git.commit.as_bytes());
-                e.bytes(git.subdir.as_bytes());
+                e.bytes(git.subdir.path.as_bytes());
             }
             // Whether special entries are ignored is not part of the tree, but of how the root reads it.
             Source::GitTree(tree) => e.bytes(tree.id.as_bytes()),
             Source::Archive(archive) => {
                 // Not the kind by itself: the type is at the beginning of the encoding.
                 e.bytes(archive.content.id.as_bytes());
-                e.bytes(archive.subdir.as_bytes());
+                e.bytes(archive.subdir.path.as_bytes());
                 e.bytes(archive.special.map_or("", Special::word).as_bytes());
             }
             Source::ForeignFile(file) => {

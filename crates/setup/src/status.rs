@@ -97,7 +97,10 @@ impl Session<'_> {
         let one = |problem: Problem| -> Diagnostics { (*problem).into() };
         let _running = self.cancellation.begin();
         let (_, _, reached) = self.reach(description, request).map_err(one)?;
-        let tasks = tasks(self, description, &reached, None)?;
+        let (tasks, problems) = tasks(self, description, &reached, None);
+        if !problems.is_empty() {
+            return Err(problems.into_iter().collect());
+        }
         let users = users(description, &reached.included).map_err(one)?;
         let branches = tasks.iter().filter_map(|task| match &task.of.source {
             Source::Git(git) if asks => Some(Branch::of(git, description.base())),

@@ -16,7 +16,7 @@ use crate::{
     private_copy::Origin,
     problem::Problem,
     session::Session,
-    source::{Archive, ArchiveKind, Content, Distdir, Distfile, ForeignFile, Special},
+    source::{Archive, ArchiveKind, Content, Distdir, Distfile, ForeignFile, Special, Subdir},
 };
 
 impl Session<'_> {
@@ -101,7 +101,7 @@ impl Session<'_> {
         let from = without_password(&archive.content.fetch);
         let tree = self.directory_of(&whole, &archive.subdir, &from, wanted, |tree| match is_mapped {
             true => "While getting subtree from tree:".to_owned(),
-            false => format!("While getting subdir {} from tree {tree}:", archive.subdir),
+            false => format!("While getting subdir {} from tree {tree}:", archive.subdir.reference),
         })?;
         match archive.special {
             None => Ok(Some(tree)),
@@ -211,17 +211,17 @@ impl Session<'_> {
     pub(crate) fn directory_of(
         &self,
         tree: &Hash,
-        subdir: &str,
+        subdir: &Subdir,
         from: &str,
         wanted: &ContentRequest<'_>,
         step: impl FnOnce(&str) -> String,
     ) -> Result<Hash, Problem> {
-        if subdir == "." {
+        if subdir.path == "." {
             return Ok(*tree);
         }
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         let writer = self.writer().map_err(of_git)?;
-        let found = writer.repository().subtree(tree, subdir.as_bytes());
+        let found = writer.repository().subtree(tree, subdir.path.as_bytes());
         found
             .map_err(of_git)?
             .ok_or_else(|| no_directory(writer.repository(), tree, subdir, from, wanted, step))
@@ -406,15 +406,16 @@ pub(crate) fn own_key(bytes: &[u8]) -> String {
 pub(crate) fn no_directory(
     repository: &Repository,
     tree: &Hash,
-    subdir: &str,
+    subdir: &Subdir,
     from: &str,
     wanted: &ContentRequest<'_>,
     step: impl FnOnce(&str) -> String,
 ) -> Problem {
     let of = quoted(wanted.repository);
     let id = tree.to_hex();
+    let Subdir { path: subdir, reference } = subdir;
     // What is there instead: of the part of the path that exists, as the name with the version often is the wrong one.
-    let (mut above, mut here, mut wrong) = (String::new(), *tree, (subdir, None));
+    let (mut above, mut here, mut wrong) = (String::new(), *tree, (subdir.as_str(), None));
     for name in subdir.split('/').filter(|name| !matches!(*name, "" | ".")) {
         match entry_of(repository, &here, name) {
             Some((below, Some(ObjectType::Tree))) => (above, here) = (format!("{above}{name}/"), below),
@@ -430,7 +431,7 @@ pub(crate) fn no_directory(
         Some(_) => "exists but is not a tree",
     };
     let cause = format!(
-        "Retrieving subtree at {subdir} in git repository {} failed with:\nerror code 14: the path '{name}' {why}",
+        "Retrieving subtree at {reference} in git repository {} failed with:\nerror code 14: the path '{name}' {why}",
         repository.path().display()
     );
     let shown = quoted(subdir);

@@ -7,8 +7,8 @@ use taut_syntax::{Diagnostic, Diagnostics, quoted};
 use taut_value::{Map, Str, Value};
 
 use crate::{
-    description::Description, event::Event, newest::Branch, problem::Problem, session::Session,
-    source::Source,
+    description::Description, event::Event, newest::Branch, parse::Reader, problem::Problem,
+    session::Session, source::Source,
 };
 
 impl Session<'_> {
@@ -29,7 +29,7 @@ impl Session<'_> {
         // The reference finds only when it has the new commits that an entry has no place for one.
         let mut without_place: Option<Diagnostic> = None;
         for name in names {
-            let source = description.source(name).map_err(one)?;
+            let source = description.source_for(name, Reader::Update).map_err(one)?;
             let Source::Git(git) = &source.source else {
                 let message = format!(
                     "repository {} is of type {}; only those of type \"git\" can be updated",

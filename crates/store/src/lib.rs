@@ -49,6 +49,6 @@ pub use incoming::Incoming;
 pub use server_objects::{MAX_SERVERS, ObjectServer};
 pub use standard_names::StandardNames;
 pub use store::Store;
-pub use target_cache::{Lookup, ReadReferences, References, TargetCache};
+pub use target_cache::{Formats, Lookup, References, TargetCache};
 pub use temporary::TemporaryDir;
 pub use usage::{Usage, usage};

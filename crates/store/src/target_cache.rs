@@ -3,11 +3,12 @@
 //! An entry lies below a directory of its *shard*, which is named by the hash of a description of where actions run,
 //! and under its key. It is the text `[<hash>:<size>:f]`, which names a file of the CAS with the result as JSON. The
 //! result refers to objects, and to other entries, which it *implies*. Only the crate that writes it knows its format;
-//! here a function of the caller finds the references ([`ReadReferences`]). Key and description are files of the CAS,
-//! too.
+//! here functions of the caller find the references ([`Formats`]). Key and description, and what the key refers to, are
+//! files of the CAS, too.
 //!
-//! An entry of the youngest generation is complete: what it refers to is brought there before it, when it is written
-//! and when it is found in the older generation.
+//! An entry of the youngest generation is complete: all of this is brought there before it, when it is written and when
+//! it is found in the older generation. The texts by which a person can find out what an entry is for may be lost,
+//! though: no build needs them.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -33,9 +34,15 @@ pub struct References {
     pub implied: Vec<Hash>,
 }
 
-/// Reads what the text of a result refers to; `None` if the text is not a result.
-// A function, since the format of results belongs to a crate above (`analysis`).
-pub type ReadReferences = fn(&[u8]) -> Option<References>;
+/// How the texts of the cache are read.
+// Functions, since the formats belong to a crate above (`analysis`).
+#[derive(Clone, Copy)]
+pub struct Formats {
+    /// What the text of a result refers to; `None` if the text is not a result.
+    pub result: fn(&[u8]) -> Option<References>,
+    /// The file that the text of a key refers to, if there is one.
+    pub key: fn(&[u8]) -> Option<Hash>,
+}
 
 /// What is found under a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,7 +63,7 @@ pub struct TargetCache {
     /// The text that describes where actions run.
     description: String,
     shard: Hash,
-    read: ReadReferences,
+    formats: Formats,
     /// The directories of the shard that were opened so far, by generation; `None` for one that cannot come into being.
     // Looked up once: a null build reads one small file for each export target.
     dirs: [OnceLock<Option<Dir>>; GENERATIONS],
@@ -64,10 +71,10 @@ pub struct TargetCache {
 
 impl TargetCache {
     /// The cache of results of actions that run where `description` says.
-    pub fn new(store: &Store, description: String, read: ReadReferences) -> TargetCache {
+    pub fn new(store: &Store, description: String, formats: Formats) -> TargetCache {
         // The shard is named by a blob of the CAS, so a person can find out what it is for.
         let shard = store.hash_function().blob(description.as_bytes());
-        TargetCache { store: store.clone(), description, shard, read, dirs: Default::default() }
+        TargetCache { store: store.clone(), description, shard, formats, dirs: Default::default() }
     }
 
     /// Looks an entry up. An entry that is only in the older generation is linked into the youngest, with all that it
@@ -101,13 +108,14 @@ impl TargetCache {
         self.store.read(&value.digest.hash, ObjectType::File)
     }
 
-    /// Adds an entry: the text of its key, and that of the result. Replaces one that is there.
+    /// Adds an entry: the text of its key, that of the file that the key refers to, and that of the result. Replaces
+    /// one that is there.
     ///
     /// # Errors
     /// [`Error::Missing`] if something that it refers to is not there; else the build root cannot be written to.
-    pub fn put(&self, key: &str, text: &str) -> Result<ObjectInfo> {
+    pub fn put(&self, key: &str, of_key: Option<&str>, text: &str) -> Result<ObjectInfo> {
         let unreadable = || Error::Refused { path: key.to_owned(), reason: "unreadable".into() };
-        let references = (self.read)(text.as_bytes()).ok_or_else(unreadable)?;
+        let references = (self.formats.result)(text.as_bytes()).ok_or_else(unreadable)?;
         // Looking an object up brings it into the youngest generation, where it has to be before the entry is.
         for object in &references.objects {
             if !self.has(object)? {
@@ -116,6 +124,7 @@ impl TargetCache {
         }
         let put = |text: &str| self.store.put_blob(text.as_bytes(), false);
         put(&self.description)?;
+        of_key.map(put).transpose()?;
         let key = put(key)?.hash;
         for implied in references.implied.iter().filter(|implied| **implied != key) {
             if !matches!(self.lookup(implied)?, Lookup::Entry(_)) {
@@ -231,7 +240,7 @@ impl TargetCache {
     }
 
     fn references(&self, value: &ObjectInfo) -> Result<Option<References>> {
-        Ok(self.text(value)?.and_then(|text| (self.read)(&text)))
+        Ok(self.text(value)?.and_then(|text| (self.formats.result)(&text)))
     }
 
     fn has(&self, object: &ObjectInfo) -> Result<bool> {
@@ -287,8 +296,20 @@ impl TargetCache {
         Ok(true)
     }
 
+    /// Brings the texts of a shard and a key into the youngest generation.
+    fn bring_texts(&self, key: &Hash) -> Result<()> {
+        self.store.put_blob(self.description.as_bytes(), false)?;
+        // Looking a file up brings it there.
+        let of_key = self.store.read(key, ObjectType::File)?.and_then(|text| (self.formats.key)(&text));
+        for file in [Some(*key), of_key].into_iter().flatten() {
+            self.store.contains(&file, ObjectType::File)?;
+        }
+        Ok(())
+    }
+
     /// Links an entry of an older generation into the youngest.
     fn link(&self, key: &Hash) -> Result<()> {
+        self.bring_texts(key)?;
         let (shard, name) = shard_and_name(key);
         let dir = self.store.layout().protocol().make_all(&format!("{}/{shard:02x}", self.path(0)))?;
         for generation in 1..GENERATIONS {

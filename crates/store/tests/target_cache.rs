@@ -6,7 +6,7 @@
 use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
 use taut_digest::{Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
-use taut_store::{Error, GcMode, Lookup, References, Store, TargetCache, gc};
+use taut_store::{Error, Formats, GcMode, Lookup, References, Store, TargetCache, gc};
 use tempfile::TempDir;
 
 fn read(text: &[u8]) -> Option<References> {
@@ -21,6 +21,13 @@ fn read(text: &[u8]) -> Option<References> {
     Some(references)
 }
 
+/// The file with this content is what the key `of CONTENT` refers to.
+fn read_key(text: &[u8]) -> Option<Hash> {
+    Some(hash(std::str::from_utf8(text).ok()?.strip_prefix("of ")?))
+}
+
+const FORMATS: Formats = Formats { result: read, key: read_key };
+
 struct Root(TempDir);
 
 impl Root {
@@ -33,7 +40,7 @@ impl Root {
     }
 
     fn cache(&self) -> TargetCache {
-        TargetCache::new(&self.store(), "here".to_owned(), read)
+        TargetCache::new(&self.store(), "here".to_owned(), FORMATS)
     }
 
     fn entry(&self, generation: usize, key: &str) -> PathBuf {
@@ -65,35 +72,59 @@ fn an_entry_names_its_text_and_key_and_shard_are_objects() {
     let root = Root::new();
     let cache = root.cache();
     assert_eq!(root.lookup("key"), Lookup::Absent);
-    let value = cache.put("key", &format!("o {}\n", object(&root.store(), "x"))).unwrap();
+    let value = cache.put("key", None, &format!("o {}\n", object(&root.store(), "x"))).unwrap();
     assert_eq!(root.lookup("key"), Lookup::Entry(value));
     assert_eq!(fs::read_to_string(root.entry(0, "key")).unwrap(), value.to_string());
     for text in ["key", "here"] {
         assert_eq!(root.store().read(&hash(text), ObjectType::File).unwrap().unwrap(), text.as_bytes());
     }
     // Another shard has other entries.
-    let elsewhere = TargetCache::new(&root.store(), "elsewhere".to_owned(), read);
+    let elsewhere = TargetCache::new(&root.store(), "elsewhere".to_owned(), FORMATS);
     assert_eq!(elsewhere.lookup(&hash("key")).unwrap(), Lookup::Absent);
     // An entry is replaced.
-    let other = cache.put("key", "").unwrap();
+    let other = cache.put("key", None, "").unwrap();
     assert_ne!(other, value);
     assert_eq!(root.lookup("key"), Lookup::Entry(other));
+}
+
+#[test]
+fn the_texts_that_say_what_an_entry_is_for_move_up_with_it() {
+    let root = Root::new();
+    root.cache().put("of below", Some("below"), "").unwrap();
+    let implies = format!("i {}\n", hash("of below").to_hex());
+    root.cache().put("of top", Some("top"), &implies).unwrap();
+    let texts = ["here", "of top", "top", "of below", "below"];
+    for _ in 0..3 {
+        root.collect();
+        assert!(matches!(root.lookup("of top"), Lookup::Entry(_)));
+    }
+    // Of what was used after the last collection, this one removes nothing.
+    root.collect();
+    for text in texts {
+        let file = root.store().read(&hash(text), ObjectType::File).unwrap();
+        assert_eq!(file.as_deref(), Some(text.as_bytes()), "{text}");
+    }
+    // An entry is found without them.
+    let root = Root::new();
+    root.cache().put("of top", None, "").unwrap();
+    root.collect();
+    assert!(matches!(root.lookup("of top"), Lookup::Entry(_)));
 }
 
 #[test]
 fn what_an_entry_refers_to_has_to_be_there_first() {
     let root = Root::new();
     let cache = root.cache();
-    let missing = |text: &str| matches!(cache.put("key", text), Err(Error::Missing(_)));
+    let missing = |text: &str| matches!(cache.put("key", None, text), Err(Error::Missing(_)));
     assert!(missing("o [4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:f]\n"));
     let below = format!("i {}\n", hash("below").to_hex());
     assert!(missing(&below));
-    assert!(matches!(cache.put("key", "garbage"), Err(Error::Refused { .. })));
+    assert!(matches!(cache.put("key", None, "garbage"), Err(Error::Refused { .. })));
     assert!(!root.entry(0, "key").exists());
-    cache.put("below", "").unwrap();
+    cache.put("below", None, "").unwrap();
     // Its own key may be among those that it implies.
     let own = format!("{below}i {}\n", hash("key").to_hex());
-    assert!(cache.put("key", &own).is_ok());
+    assert!(cache.put("key", None, &own).is_ok());
 }
 
 #[test]
@@ -106,9 +137,11 @@ fn entries_move_up_with_all_that_they_refer_to() {
     let tree = ObjectInfo { digest: tree, object_type: ObjectType::Tree };
     // A chain of so many that no recursion would survive it.
     const LENGTH: usize = 5_000;
-    cache.put("0", &format!("o {tree}\n")).unwrap();
+    cache.put("0", None, &format!("o {tree}\n")).unwrap();
     for number in 1..LENGTH {
-        cache.put(&number.to_string(), &format!("i {}\n", hash(&(number - 1).to_string()).to_hex())).unwrap();
+        cache
+            .put(&number.to_string(), None, &format!("i {}\n", hash(&(number - 1).to_string()).to_hex()))
+            .unwrap();
     }
     drop((store, cache));
     root.collect();
@@ -132,9 +165,9 @@ fn entries_that_imply_each_other_end() {
     let root = Root::new();
     let cache = root.cache();
     let implies = |key: &str| format!("i {}\n", hash(key).to_hex());
-    cache.put("a", "").unwrap();
-    cache.put("b", &implies("a")).unwrap();
-    cache.put("a", &implies("b")).unwrap();
+    cache.put("a", None, "").unwrap();
+    cache.put("b", None, &implies("a")).unwrap();
+    cache.put("a", None, &implies("b")).unwrap();
     drop(cache);
     root.collect();
     assert!(matches!(root.lookup("a"), Lookup::Entry(_)));
@@ -146,7 +179,7 @@ fn entries_that_imply_each_other_end() {
 fn what_is_no_entry_is_damaged_until_it_is_replaced() {
     let root = Root::new();
     let cache = root.cache();
-    cache.put("key", "").unwrap();
+    cache.put("key", None, "").unwrap();
     let place = root.entry(0, "key");
     let spoil: [&dyn Fn(); 4] = [
         &|| fs::write(&place, "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:x]").unwrap(),
@@ -158,7 +191,7 @@ fn what_is_no_entry_is_damaged_until_it_is_replaced() {
         fs::remove_file(&place).unwrap();
         spoil();
         assert!(matches!(root.lookup("key"), Lookup::Damaged(_)));
-        cache.put("key", "").unwrap();
+        cache.put("key", None, "").unwrap();
         assert!(matches!(root.lookup("key"), Lookup::Entry(_)));
     }
     // The text is lost.
@@ -174,10 +207,12 @@ fn an_older_entry_is_found_with_its_objects_where_the_result_of_the_youngest_is_
     let root = Root::new();
     let (store, cache) = (root.store(), root.cache());
     let part = object(&store, "part");
-    cache.put("key", &format!("o {part}\n")).unwrap();
+    cache.put("key", None, &format!("o {part}\n")).unwrap();
     drop((store, cache));
     root.collect();
-    let Lookup::Entry(value) = root.cache().put("key", "").map(Lookup::Entry).unwrap() else { panic!() };
+    let Lookup::Entry(value) = root.cache().put("key", None, "").map(Lookup::Entry).unwrap() else {
+        panic!()
+    };
     let file = |generation: usize, object: &ObjectInfo| {
         let hex = object.digest.hash.to_hex();
         let files = format!("protocol-dependent/generation-{generation}/git-sha1/casf");
@@ -198,10 +233,10 @@ fn incomplete_entries_are_removed_with_those_they_imply() {
     let root = Root::new();
     let (store, cache) = (root.store(), root.cache());
     let (kept, lost) = (object(&store, "kept"), object(&store, "lost"));
-    cache.put("sound", &format!("o {kept}\n")).unwrap();
-    cache.put("unsound", &format!("o {lost}\n")).unwrap();
+    cache.put("sound", None, &format!("o {kept}\n")).unwrap();
+    cache.put("unsound", None, &format!("o {lost}\n")).unwrap();
     let implies = ["sound", "unsound"].map(|key| format!("i {}\n", hash(key).to_hex())).concat();
-    cache.put("above", &format!("o {kept}\n{implies}")).unwrap();
+    cache.put("above", None, &format!("o {kept}\n{implies}")).unwrap();
     assert!(!cache.remove_incomplete(&hash("above")).unwrap());
     assert!(!cache.remove_incomplete(&hash("none")).unwrap());
     let hex = lost.digest.hash.to_hex();

@@ -48,6 +48,11 @@ impl Error {
         inner.map(|found| found.errno).or_else(|| rustix::io::Errno::from_io_error(&self.source))
     }
 
+    /// What the system answered, in its words and without what was found in the way.
+    pub fn answer(&self) -> String {
+        self.errno().map_or_else(|| in_words(&self.source), |errno| in_words(&errno.into()))
+    }
+
     /// The same error, with what was found in the place of a directory on the way.
     pub(crate) fn found(self, path: PathBuf, kind: FileKind) -> Error {
         let Some(errno) = self.errno() else { return self };

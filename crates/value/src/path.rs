@@ -40,6 +40,18 @@ pub fn normal_path(path: &str) -> String {
     }
 }
 
+/// The same as the reference has it in messages, whose paths are those of C++: a path that ends with a slash or dots
+/// keeps a slash.
+pub fn reference_normal_path(path: &str) -> String {
+    let normal = normal_path(path);
+    let is_of_directory = matches!(path.rsplit('/').next(), Some("" | "." | ".."));
+    match normal.as_str() {
+        "." | "/" => normal,
+        path if !is_of_directory || basename(path) == ".." => normal,
+        path => format!("{path}/"),
+    }
+}
+
 /// The path in normal form; the same text if it is normal already.
 pub fn normal(path: &Str) -> Str {
     if is_normal(path) { path.clone() } else { normal_path(path).into() }

@@ -74,3 +74,63 @@ fn a_null_build_looks_at_one_entry_for_each_pinned_repository() {
     assert_eq!(names, [".just-mrrc", "TARGETS", "own", "repos.json"]);
     assert!(files.values().all(|calls| *calls <= 2), "{files:?}");
 }
+
+#[test]
+fn a_changed_pin_analyses_and_builds_only_what_it_reaches() {
+    const CHAINS: usize = 20;
+    const LENGTH: usize = 5;
+    let project = Project::new();
+    let name = |chain: usize, link: usize| format!("r{chain}-{link}");
+    // Of each chain, a repository builds with the one below it.
+    let configure = |changed: Option<(usize, usize)>| {
+        let mut all: Vec<(String, Value)> = Vec::new();
+        for chain in 0..CHAINS {
+            for link in 0..LENGTH {
+                let below = if link > 0 { r#", "deps": [["@", "below", "", "e"]]"# } else { "" };
+                let content = match changed == Some((chain, link)) {
+                    true => "changed",
+                    false => "as it was",
+                };
+                let targets = format!(
+                    r#"{{"t": {{"type": "generic", "outs": ["o{link}"], "cmds": ["cat o* >n 2>/dev/null; echo {chain} {link} {content} >>n; mv n o{link}"]{below}}},
+                        "e": {{"type": "export", "target": "t"}}}}"#
+                );
+                let git = &project.git;
+                let tree = git.tree(&[("100644", b"TARGETS", &git.blob(targets))]);
+                let mut repository = json!({"workspace_root": project.root(&tree)});
+                if link > 0 {
+                    repository["bindings"] = json!({"below": name(chain, link - 1)});
+                }
+                all.push((name(chain, link), repository));
+            }
+        }
+        let all: Vec<(&str, Value)> =
+            all.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        project.configure(&all);
+    };
+    configure(None);
+    let dirs: Vec<Value> = (0..CHAINS)
+        .flat_map(|chain| (0..LENGTH).map(move |link| (chain, link)))
+        .map(|(chain, link)| json!([["@", name(chain, link), "", "e"], name(chain, link)]))
+        .collect();
+    project.workspace.file("TARGETS", json!({"all": {"type": "install", "dirs": dirs}}).to_string());
+    project.run(&taut(), &["build", "all"]).exits(0);
+    project.run(&taut(), &["build", "all"]).exits(0);
+    let analysed = || {
+        let text = project.workspace.run(&taut(), ["explain"]).exits(0).stdout;
+        let before = text.split_once(" targets analysed").unwrap_or_else(|| panic!("{text}")).0;
+        before.rsplit([' ', '\n']).next().unwrap().parse::<usize>().unwrap_or_else(|_| panic!("{text}"))
+    };
+    for link in 0..LENGTH {
+        // Another chain each time, so that no entry is there from before.
+        configure(Some((link, link)));
+        let changed = project.run(&taut(), &["build", "all"]).exits(0);
+        // That of the pin and those above it: two targets of each, and the one that installs all.
+        let reached = LENGTH - link;
+        assert_eq!(analysed(), 2 * reached + 1, "link {link}: {}", changed.stderr);
+        let actions = if reached == 1 { "1 action".to_owned() } else { format!("{reached} actions") };
+        assert!(changed.stderr.contains(&actions), "link {link}: {}", changed.stderr);
+        configure(None);
+        project.run(&taut(), &["build", "all"]).exits(0);
+    }
+}
