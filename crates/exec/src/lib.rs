@@ -31,6 +31,7 @@ mod remote;
 mod result_message;
 mod run;
 mod run_result;
+mod server_fault;
 mod shared;
 mod slots;
 mod source;
@@ -64,6 +65,7 @@ pub use reads::DepfileInputs;
 pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, SentObjects, send};
 pub use run::{Executor, KnownFuture, KnownResult, RunEnd, RunRule};
 pub use run_result::{RunKey, RunResult, TakenFrom};
+pub use server_fault::{ServerFault, Unreached, Unsent, with_artifact};
 pub use shared::{
     Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, TreeFault,
     Values, differences, nearest, nearest_executed,
