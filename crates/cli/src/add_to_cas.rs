@@ -19,7 +19,7 @@ use crate::{
     remote_execution::{check_server, server_of_objects},
     standard_streams::print,
     tool_name::Name,
-    voice,
+    voice::{self, Receiver},
 };
 
 /// Runs `add-to-cas`.
@@ -99,8 +99,9 @@ fn sent(store: &Store, object: &ObjectInfo, options: &AddToCas, log: &Log) -> Re
             voice::of(log).sent(&sent, &server.name, log);
             Ok(())
         }
-        Err(why) => {
-            voice::of(log).not_sent(&why, log);
+        Err(fault) => {
+            let instance = options.stores.server.remote_instance_name.as_deref().unwrap_or_default();
+            voice::of(log).not_sent(&fault, &Receiver { store, instance }, log);
             Err(Exit::Environment)
         }
     }

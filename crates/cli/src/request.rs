@@ -190,7 +190,7 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
         return fail(Exit::Environment, voice.is_zero(number));
     }
     if let Err(bad) = check_certificates(stores) {
-        return fail(Exit::Environment, voice.bad_certificate(&bad));
+        return fail(Exit::Environment, voice.bad_certificate(&bad, log));
     }
     if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
         return fail(Exit::Environment, voice.bad_property(bad));
@@ -259,7 +259,7 @@ fn first_zero(numbers: impl IntoIterator<Item = (Number, bool)>) -> Option<Numbe
 pub(crate) fn wrong_about_servers(stores: &Stores, log: &Log) -> Option<String> {
     let voice = voice::of(log);
     if let Err(bad) = check_certificates(stores) {
-        return Some(voice.bad_certificate(&bad));
+        return Some(voice.bad_certificate(&bad, log));
     }
     first_zero(attempts(stores)).map(|number| voice.is_zero(number))
 }

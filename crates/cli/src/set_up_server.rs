@@ -71,6 +71,8 @@ impl Server for SetUpServer {
             HashFunction::GitSha1 => Ok(*object),
             HashFunction::Sha256 => of_server.copy_from(of_set_up, object),
         };
-        send(of_server, &self.endpoint, &copy.map_err(|error| error.to_string())?).map(drop)
+        send(of_server, &self.endpoint, &copy.map_err(|error| error.to_string())?)
+            .map(drop)
+            .map_err(|fault| fault.why)
     }
 }

@@ -54,6 +54,7 @@ pub(crate) use figures::{count, exit_code, seconds, some_of, time_limit};
 use findings::FindingTexts;
 pub(crate) use findings::{as_under_taut, renderer};
 pub(crate) use gc_summary::freed;
+pub(crate) use just::unreached::Receiver;
 pub(crate) use objects::ObjectDestination;
 use objects::ObjectTexts;
 use roots::RootTexts;
@@ -198,6 +199,8 @@ pub(crate) struct BuildContext {
     pub(crate) is_partial: bool,
     /// How long an action may run, before scaling.
     pub(crate) time_limit: Option<Duration>,
+    /// The instance at servers that execute.
+    pub(crate) instance: String,
 }
 
 impl BuildContext {
@@ -217,6 +220,7 @@ impl BuildContext {
             is_rebuild: false,
             is_partial: false,
             time_limit: of.execution.time_limit(),
+            instance: of.stores.server.remote_instance_name.clone().unwrap_or_default(),
         }
     }
 }

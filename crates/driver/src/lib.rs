@@ -108,7 +108,7 @@ pub use taut_analysis::{
 pub use taut_engine::KeyRef;
 pub use taut_exec::{
     ActionFailure, ActionOutcome, ActualEntry, Built, Cause, Compared, Endpoint, MissingOutput, NotExecuted,
-    ResultSource, RunResult, SentObjects, SharedService, Step, Traffic, send,
+    ResultSource, RunResult, SentObjects, ServerFault, SharedService, Step, Traffic, Unreached, Unsent, send,
 };
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;

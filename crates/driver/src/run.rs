@@ -317,7 +317,7 @@ impl BuildPass<'_> {
             Some(wanted) => session.build(wanted).map(Arc::new),
             None => session.result(request, &wanted),
         };
-        let built = built.and_then(|results| session.offer(&results).map(|()| results));
+        let built = built.and_then(|results| session.offer(&results, &wanted).map(|()| results));
         // After execution: actions that were executed have sent their events by then, and are left out here.
         if reports_all_actions {
             session.report_all_actions(&wanted);

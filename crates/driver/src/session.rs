@@ -8,10 +8,12 @@ use std::{
 };
 
 use taut_analysis::CacheKey;
+use taut_digest::ObjectInfo;
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
     ActionKey, ActionRule, ArtifactKey, ArtifactRule, Endpoint, Execution, Executor, LocalExecutor,
     LocalSetup, Printed, RemoteExecutor, RemoteSetup, SharedCache, SharedService, StopSwitch, Traffic,
+    with_artifact,
 };
 use taut_graph::{ActionGraph, Definition, DefinitionKey, LoadedGraph, LoadedGraphRule};
 use taut_repos::RepoConfig;
@@ -513,9 +515,16 @@ impl Session {
     ///
     /// # Errors
     /// The server does not answer, or something is lost here.
-    pub(crate) fn offer(&self, results: &Results) -> Result<(), BuildFailure> {
+    pub(crate) fn offer(&self, results: &Results, wanted: &WantedArtifacts) -> Result<(), BuildFailure> {
         let built = results.artifacts.iter().chain(&results.runfiles).map(|(_, built)| built.info).collect();
+        let artifact = |object: &ObjectInfo| {
+            let mut built = results.artifacts.iter().chain(&results.runfiles);
+            let (path, _) = built.find(|(_, built)| built.info == *object)?;
+            let mut wanted = wanted.artifacts.iter().chain(&wanted.runfiles);
+            Some(wanted.find(|(at, _)| at == path)?.1.clone())
+        };
         self.execution.executor.offer(built).map_err(|fail| {
+            let fail = with_artifact(fail, artifact);
             let mut failure = BuildFailure::default();
             failure.add_first(&fail);
             failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));

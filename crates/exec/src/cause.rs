@@ -11,7 +11,7 @@ use taut_digest::{Hash, ObjectInfo};
 use taut_engine::{Fail, Failure};
 use taut_value::{ActionDescription, Id, Str, quoted};
 
-use crate::trees::TreeError;
+use crate::{server_fault::ServerFault, trees::TreeError};
 
 /// Something that has a definition.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -90,7 +90,7 @@ pub enum Cause {
     /// The store cannot be read or written; the system's reason.
     Store(String),
     /// A server that is to execute actions cannot be used; it and the reason.
-    Server(String),
+    Server(ServerFault),
     /// A defect of a rule: it panicked, or waits for itself.
     Fault(String),
 }
@@ -102,8 +102,8 @@ impl Cause {
             // The store has put a damaged object aside, so both are absent from now on, and made again in the same
             // way.
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => Cause::Lost(object),
-            taut_store::Error::Remote(why) => Cause::Server(why),
-            error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()),
+            taut_store::Error::Remote(why) => Cause::Server(why.into()),
+            error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string().into()),
             error => Cause::Store(error.to_string()),
         }
     }
@@ -182,7 +182,8 @@ impl fmt::Display for Cause {
                 )
             }
             Cause::Store(why) => write!(f, "cannot use the store: {why}"),
-            Cause::Server(why) | Cause::Fault(why) => f.write_str(why),
+            Cause::Server(fault) => fault.fmt(f),
+            Cause::Fault(why) => f.write_str(why),
         }
     }
 }

@@ -45,9 +45,9 @@ impl Phase {
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => {
                 Cause::Lost(object).fail()
             }
-            taut_store::Error::Remote(why) => Cause::Server(why).fail(),
+            taut_store::Error::Remote(why) => Cause::Server(why.into()).fail(),
             // A server that answers with wrong bytes is unusable for all actions, not only for this one.
-            error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()).fail(),
+            error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string().into()).fail(),
             error => self.failed(error),
         }
     }

@@ -31,6 +31,7 @@ mod remote;
 mod result_message;
 mod run;
 mod run_result;
+mod server_fault;
 mod shared;
 mod slots;
 mod source;
@@ -66,6 +67,7 @@ pub use remote::{
 };
 pub use run::{Executor, KnownFuture, KnownResult, RunEnd, RunRule};
 pub use run_result::{ResultSource, RunKey, RunResult};
+pub use server_fault::{ServerFault, Unreached, Unsent, with_artifact};
 pub use shared::{
     Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, TreeFault,
     Values, differences, nearest, nearest_executed,

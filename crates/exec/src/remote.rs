@@ -34,14 +34,16 @@ use taut_digest::{Digest, ObjectInfo};
 use taut_engine::Fail;
 use taut_service::{ActionCache, Cas, Error, Execute, Executed, Executor as Service, Progress, Stage};
 use taut_store::{ObjectServer, Store};
-use taut_value::{ActionDescription, Id, Str};
+use taut_value::{ActionDescription, Artifact, Id, Str};
 
 use crate::{
-    ActionError, AtServer, Cause, DepfileInputs, Events, Executor, KnownFuture, KnownResult, LocalExecutor,
-    Missed, Phase, ResultSource, RunEnd, RunKey, RunResult, Step, StopSwitch, Traffic,
+    ActionError, AtServer, Cause, DepfileInputs, Events, ExecutionFailure, Executor, KnownFuture,
+    KnownResult, LocalExecutor, Missed, Phase, ResultSource, RunEnd, RunKey, RunResult, Step, StopSwitch,
+    Traffic,
     message::{Demands, properties},
     reads::KeptReads,
     run::with_end,
+    server_fault::{ServerFault, Unreached, Unsent, with_first},
     shared::ExecutedActions,
     slots::Slots,
 };
@@ -175,7 +177,7 @@ impl Transfers {
             | Error::Transient { call: EXECUTE, .. }
             | Error::NotExecuted { .. }
             | Error::InputsMissing(_) => Phase::Remote.failed(why),
-            _ => Cause::Server(why).fail(),
+            error => Cause::Server(ServerFault { why, unreached: Unreached::of(&error) }).fail(),
         }
     }
 
@@ -197,8 +199,8 @@ impl Transfers {
             }
             // It names the server.
             taut_store::Error::Remote(_) if self.stop.is_interrupted() => Fail::Cancelled,
-            taut_store::Error::Remote(why) => Cause::Server(why).fail(),
-            error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()).fail(),
+            taut_store::Error::Remote(why) => Cause::Server(why.into()).fail(),
+            error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string().into()).fail(),
             // A disk that is full, or a build root that may not be written to: so it is for the next action, too.
             error @ (taut_store::Error::Sys(_) | taut_store::Error::Transfer(_)) => {
                 Cause::of_store(error).fail()
@@ -222,13 +224,19 @@ pub struct SentObjects {
 ///
 /// # Errors
 /// What is wrong with the object or the server.
-pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<SentObjects, String> {
+pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<SentObjects, ServerFault> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
     let caller = endpoint.cas.callers().enter();
     let (objects, mut moved) = (RemoteAction::of_objects(vec![*object]), ActionTransfer::default());
     let sent = taut_service::wait(transfers.provide(0, &caller, &objects, &|_, _| (), &mut moved));
     let sent = sent.map(|()| SentObjects { count: moved.sent_objects, bytes: moved.sent_bytes });
-    sent.map_err(|fail| fail.to_string())
+    sent.map_err(|fail| {
+        let fail = with_first(fail, || Some(Unsent::Result(*object)));
+        match fail.downcast_ref() {
+            Some(ExecutionFailure { cause: Cause::Server(fault), .. }) => fault.clone(),
+            _ => fail.to_string().into(),
+        }
+    })
 }
 
 /// The call that executes, in errors.
@@ -360,11 +368,28 @@ impl RemoteExecutor {
         }
         let ended = match self.run_in_slot(number, key, names).await {
             Ok(ran) => with_end(ran, end).await,
-            failed => failed,
+            Err(fail) => Err(with_first(fail, || self.first_unsent(key))),
         };
         // While this has the slot: the action that gets it next has to see the failure.
         self.setup.stop.note_end(&key.action, &ended);
         ended
+    }
+
+    /// What a server gets first for an action, in the order of the reference: inputs that no action makes, then the
+    /// directory of all.
+    fn first_unsent(&self, key: &RunKey) -> Option<Unsent> {
+        let store = &self.setup.store;
+        let object = |path: &str| key.inputs.iter().find(|(at, _)| **at == *path).map(|(_, object)| *object);
+        let given = (key.action.inputs.iter()).find_map(|(path, value)| match value.as_artifact()? {
+            artifact @ Artifact::Known(known) => Some(Unsent::Input(artifact.clone(), *known)),
+            artifact @ Artifact::Local { .. } => Some(Unsent::Input(artifact.clone(), object(path)?)),
+            _ => None,
+        });
+        if given.is_some() {
+            return given;
+        }
+        let described = inputs::describe(store, self.demands(), key).ok()?;
+        Some(Unsent::Directory(*described.inputs()?))
     }
 
     async fn run_in_slot(
@@ -628,8 +653,10 @@ impl Executor for RemoteExecutor {
             true => Ok(()),
             false => {
                 let caller = endpoints[main].cas.callers().enter();
+                let first = here.first().copied();
                 let (objects, mut moved) = (RemoteAction::of_objects(here), ActionTransfer::default());
-                taut_service::wait(self.transfers.provide(main, &caller, &objects, &|_, _| (), &mut moved))
+                let provided = self.transfers.provide(main, &caller, &objects, &|_, _| (), &mut moved);
+                taut_service::wait(provided).map_err(|fail| with_first(fail, || first.map(Unsent::Result)))
             }
         }
     }

@@ -228,6 +228,7 @@ impl Link {
                         return Err(Error::Transient {
                             call: method.name,
                             attempts: number,
+                            code: status.code().into(),
                             why: text(&status),
                         });
                     }

@@ -74,7 +74,9 @@ fn with_guess(link: &Link, error: Error) -> Error {
     };
     match error {
         Error::Final { call, why } => Error::Final { call, why: guessed(why) },
-        Error::Transient { call, attempts, why } => Error::Transient { call, attempts, why: guessed(why) },
+        Error::Transient { call, attempts, code, why } => {
+            Error::Transient { call, attempts, code, why: guessed(why) }
+        }
         other => other,
     }
 }

@@ -230,7 +230,8 @@ impl Execution<'_> {
                     // It may be about this action alone: some servers have no other word for what they cannot execute.
                     return Err(self.not_executed(&why));
                 }
-                return Err(Error::Transient { call: EXECUTE, attempts: failed, why: text(&why) });
+                let code = why.code().into();
+                return Err(Error::Transient { call: EXECUTE, attempts: failed, code, why: text(&why) });
             }
             tokio::time::sleep(self.link.pause(failed)).await;
         }

@@ -19,6 +19,8 @@ pub enum Error {
         call: &'static str,
         /// How often.
         attempts: u32,
+        /// The status of the last attempt by the numbers of gRPC.
+        code: i32,
         /// How the last attempt failed.
         why: String,
     },
@@ -65,8 +67,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NotFound(digest) => write!(f, "blob {} is missing", digest.hash),
-            Error::Transient { call, attempts: 1, why } => write!(f, "{call}: {why}"),
-            Error::Transient { call, attempts, why } => write!(f, "{call}: {why} (tried {attempts} times)"),
+            Error::Transient { call, attempts: 1, why, .. } => write!(f, "{call}: {why}"),
+            Error::Transient { call, attempts, why, .. } => {
+                write!(f, "{call}: {why} (tried {attempts} times)")
+            }
             Error::Final { call, why } => write!(f, "{call}: {why}"),
             Error::NotExecuted { why, .. } => write!(f, "Execute: {why}"),
             Error::InputsMissing(digests) => match &digests[..] {

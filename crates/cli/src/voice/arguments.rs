@@ -3,6 +3,7 @@
 use std::{io::ErrorKind, path::Path};
 
 use taut_syntax::{Document, quoted};
+use taut_sys::{canonical, in_words};
 
 use super::{just::Just, taut::Taut};
 use crate::log::{Level, Log};
@@ -35,7 +36,7 @@ pub(crate) trait ArgumentTexts {
     fn is_zero(&self, number: Number) -> String;
 
     /// Certificates that cannot be read, or are incomplete.
-    fn bad_certificate(&self, bad: &BadCertificate<'_>) -> String;
+    fn bad_certificate(&self, bad: &BadCertificate<'_>, log: &Log) -> String;
 
     /// A property of execution without a value.
     fn bad_property(&self, given: &str) -> String;
@@ -81,9 +82,22 @@ impl ArgumentTexts for Just {
         format!("Invalid {what}: 0.\nValue must be strictly greater than 0.")
     }
 
-    fn bad_certificate(&self, bad: &BadCertificate<'_>) -> String {
+    fn bad_certificate(&self, bad: &BadCertificate<'_>, log: &Log) -> String {
         match bad {
-            BadCertificate::Unreadable { path, what, .. } => {
+            BadCertificate::Unreadable { path, what, why, .. } => {
+                // As the library puts it with which the reference resolves and reads paths.
+                let as_library = match canonical(path) {
+                    Err(error) => {
+                        let (why, path) = (in_words(&error.source), path.display());
+                        Some(format!("filesystem error: cannot make canonical path: {why} [{path}]"))
+                    }
+                    Ok(_) => (why.source.kind() == ErrorKind::IsADirectory).then(|| {
+                        "basic_filebuf::underflow error reading the file: Is a directory".to_owned()
+                    }),
+                };
+                if let Some(text) = as_library {
+                    log.say(Level::Error, text);
+                }
                 format!("Could not read '{}' {what}.", path.display())
             }
             BadCertificate::Incomplete { missing } => format!("Please also provide {missing}"),
@@ -169,7 +183,7 @@ impl ArgumentTexts for Taut {
         format!("{option} has to be at least 1")
     }
 
-    fn bad_certificate(&self, bad: &BadCertificate<'_>) -> String {
+    fn bad_certificate(&self, bad: &BadCertificate<'_>, _: &Log) -> String {
         match bad {
             BadCertificate::Unreadable { option, why, .. } => format!("{option}: {why}"),
             BadCertificate::Incomplete { missing } => {

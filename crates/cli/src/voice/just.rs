@@ -1,12 +1,15 @@
 //! The voice under the name `just`: every line as the reference has it, since scripts look for these lines.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 use std::time::Duration;
 
 use taut_digest::Digest;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, NotExecuted,
-    RepoConfig, Request, Results, Retry, RunResult, Sink, Unbuilt,
+    RepoConfig, Request, Results, Retry, RunResult, ServerFault, Sink, Unbuilt, Unreached, Unsent,
     cas::PathEnd,
     event::{Event, Failed, Finished},
 };
@@ -18,6 +21,8 @@ use super::{
     ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered, Flaky,
     Snapshot, StartedAction, Voice,
 };
+use unreached::Receiver;
+
 use crate::{
     log::{Level, Log},
     output::Stream,
@@ -35,6 +40,8 @@ const MAX_RUNNING_SHOWN: usize = 8;
 
 /// How many errors of one kind are shown: what goes wrong in many places alike need not be read that often.
 const MAX_SIMILAR_ERRORS: usize = 10;
+
+pub(crate) mod unreached;
 
 pub(crate) struct Just;
 
@@ -191,6 +198,8 @@ impl Voice for Just {
         Arc::new(Messages {
             log: log.clone(),
             store: of.store,
+            instance: of.instance,
+            contents: AtomicUsize::default(),
             is_rebuild: of.is_rebuild,
             failures: Mutex::default(),
             outputs: Mutex::default(),
@@ -261,6 +270,10 @@ struct Output {
 struct Messages {
     log: Arc<Log>,
     store: Store,
+    /// The instance at servers that execute.
+    instance: String,
+    /// How many contents of files the description has: they are sent to a server before the build begins.
+    contents: AtomicUsize,
     is_rebuild: bool,
     failures: Mutex<Vec<ActionFailure>>,
     outputs: Mutex<Vec<Output>>,
@@ -278,6 +291,10 @@ impl Messages {
     fn name_of(&self, id: &Id) -> String {
         let runs_for = if self.is_rebuild { "rebuild" } else { "action" };
         format!("{runs_for}:{id}")
+    }
+
+    fn has_contents(&self) -> bool {
+        self.contents.load(Relaxed) > 0
     }
 
     fn show(&self, output: &Output) {
@@ -382,7 +399,44 @@ impl Messages {
         self.log.say(Level::Warn, format!("Failed to execute action with execution id {hash}."));
     }
 
+    /// A server that does not answer, and what has no result because of it.
+    fn say_unreached(&self, server: &Unreached, unbuilt: &Unbuilt, defined: &dyn ActionOrigins) {
+        unreached::say_not_sent(
+            server,
+            &Receiver { store: &self.store, instance: &self.instance },
+            &self.log,
+        );
+        match &server.first {
+            // It was sent before the build begins, and this is all that is reported then.
+            _ if self.has_contents() => {}
+            Some(Unsent::Input(artifact, _)) => {
+                let (name, text) = unreached::of_input(artifact);
+                self.log.say_about(Level::Error, &name, text);
+            }
+            Some(Unsent::Directory(_)) => {
+                let Some((id, action)) = unbuilt.actions.first() else { return };
+                let name = self.name_of(id);
+                let text = "failed to create root digest for input artifacts.";
+                self.log.say_about(Level::Error, &name, text);
+                if self.is_rebuild {
+                    // The result to compare with is asked for in the same way, at an instance of this name.
+                    let to = Receiver { store: &self.store, instance: "remote-execution" };
+                    unreached::say_not_sent(server, &to, &self.log);
+                    self.log.say_about(Level::Error, &format!("cached:{id}"), text);
+                }
+                let command = report::in_environment(&action.command, &action.env);
+                let failed = report::failed_command(&command, &defined.all_origins(id));
+                self.log.say_about(Level::Error, &name, failed);
+            }
+            Some(Unsent::Result(_)) | None => {}
+        }
+    }
+
     fn say_unbuilt(&self, unbuilt: &Unbuilt, failure: &BuildFailure, defined: &dyn ActionOrigins) {
+        if let Cause::Server(ServerFault { unreached: Some(server), .. }) = &unbuilt.cause {
+            self.say_unreached(server, unbuilt, defined);
+            return;
+        }
         let mut text = unbuilt.cause.to_string();
         if unbuilt.cause.is_lost() {
             text += &nor_at(failure.losing_server.as_deref());
@@ -411,6 +465,8 @@ impl BuildMessages for Messages {
         say_targets(found, &self.log);
         Just.tainted(&found.tainted(), &self.log);
         let counts = &found.analysed.counts;
+        // Relaxed: it is read when the build has failed.
+        self.contents.store(counts.blobs, Relaxed);
         let discovered = report::discovered(counts.actions, counts.overlays, counts.trees, counts.blobs);
         self.log.say(Level::Info, discovered);
     }
@@ -458,7 +514,12 @@ impl BuildMessages for Messages {
                 self.log.say(Level::Error, text);
             }
         }
-        self.log.say(Level::Error, "Build failed.");
+        let is_unreached = |unbuilt: &Unbuilt| {
+            matches!(unbuilt.cause, Cause::Server(ServerFault { unreached: Some(_), .. }))
+        };
+        if !(self.has_contents() && failure.unbuilt.iter().any(is_unreached)) {
+            self.log.say(Level::Error, "Build failed.");
+        }
     }
 
     fn processed(&self, actions: usize, hits: usize, compared: Option<&Compared>) {

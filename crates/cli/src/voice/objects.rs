@@ -4,7 +4,7 @@ use std::path::Path;
 
 use taut_digest::{HashFunction, ObjectInfo, ObjectType};
 use taut_driver::{
-    SentObjects,
+    SentObjects, ServerFault,
     cas::{AddError, PathEnd},
 };
 use taut_store::{Error, GcMode, Store, Usage};
@@ -13,7 +13,10 @@ use taut_syntax::{quoted, seen_from};
 use super::{
     figures::{count, size},
     gc_summary::freed,
-    just::Just,
+    just::{
+        Just,
+        unreached::{Receiver, say_not_sent},
+    },
     taut::Taut,
 };
 use crate::log::{Level, Log};
@@ -61,7 +64,7 @@ pub(crate) trait ObjectTexts {
     fn not_added(&self, error: &AddError, location: &Path, is_directory: bool, log: &Log);
 
     /// Something could not be sent to a server.
-    fn not_sent(&self, why: &str, log: &Log);
+    fn not_sent(&self, fault: &ServerFault, to: &Receiver<'_>, log: &Log);
 
     /// What a server lacked of an object that was added, and got.
     fn sent(&self, sent: &SentObjects, server: &str, log: &Log);
@@ -174,8 +177,11 @@ impl ObjectTexts for Just {
         log.say(Level::Error, format!("Failed to store {} in local CAS", location.display()));
     }
 
-    fn not_sent(&self, why: &str, log: &Log) {
-        log.say(Level::Error, why);
+    fn not_sent(&self, fault: &ServerFault, to: &Receiver<'_>, log: &Log) {
+        match &fault.unreached {
+            Some(server) => say_not_sent(server, to, log),
+            None => log.say(Level::Error, &fault.why),
+        }
         log.say(Level::Error, "Failed to upload artifact to remote endpoint");
     }
 
@@ -282,8 +288,8 @@ impl ObjectTexts for Taut {
         log.say(Level::Error, text);
     }
 
-    fn not_sent(&self, why: &str, log: &Log) {
-        log.say(Level::Error, why);
+    fn not_sent(&self, fault: &ServerFault, _: &Receiver<'_>, log: &Log) {
+        log.say(Level::Error, &fault.why);
     }
 
     fn sent(&self, sent: &SentObjects, server: &str, log: &Log) {

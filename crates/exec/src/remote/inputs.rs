@@ -58,6 +58,11 @@ impl RemoteAction {
         &self.tops[0]
     }
 
+    /// The directory of its inputs.
+    pub(super) fn inputs(&self) -> Option<&ObjectInfo> {
+        self.tops.get(2)
+    }
+
     /// How explanations find it at the server that has it: nothing of it is kept here.
     pub(super) fn missed(&self, is_incomplete: bool) -> Option<Missed> {
         // Only what `describe` made has three; bare objects have no explanation.
