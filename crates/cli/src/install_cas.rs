@@ -29,15 +29,19 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
         voice.not_taken(&error, &store, destined, log);
         Exit::Environment
     };
-    let Some(whole) = parse_object_id(&options.object_id) else {
-        voice.no_object_id(&options.object_id, log);
+    let server = &options.stores.server;
+    let needs_size = server.compatible && server.remote_execution_address.is_some();
+    let empty = store.hash_function().blob(b"");
+    let is_of_mode = |object: &ObjectInfo| object.digest.hash.as_bytes().len() == empty.as_bytes().len();
+    let Some(whole) = parse_object_id(&options.object_id).filter(is_of_mode) else {
+        voice.no_object_id(&options.object_id, needs_size, log);
         return Exit::Environment;
     };
     let server = match server_of_objects(&options.stores, &store, log) {
         Ok(server) => server,
         Err(exit) => return exit,
     };
-    if server.is_some() && options.stores.server.compatible && whole.digest.size == 0 && !is_empty(&whole) {
+    if needs_size && whole.digest.size == 0 && !is_empty(&whole) {
         voice.no_size(&options.object_id, log);
     }
     // As in the reference, what is not in the store may be in the git repository of the build root.

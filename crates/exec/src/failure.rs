@@ -192,6 +192,9 @@ impl ActionFailure {
             None if !ran.timed_out => {}
             _ => return self.text(),
         }
+        if ran.leads_outwards {
+            return "Executed action produced invalid outputs -- upwards symlinks".to_owned();
+        }
         // Then the reference prints nothing of missing outputs.
         if ran.exit_code != 0 && !is_allowed {
             return format!("action returned non-zero exit code {}", ran.exit_code);

@@ -5,7 +5,7 @@ use std::path::Path;
 use taut_digest::{HashFunction, ObjectInfo, ObjectType};
 use taut_driver::{
     SentObjects, ServerFault,
-    cas::{AddError, PathEnd},
+    cas::{AddError, PathEnd, size_in_object_id},
 };
 use taut_store::{Error, GcMode, Store, Usage};
 use taut_syntax::{quoted, seen_from};
@@ -36,8 +36,9 @@ pub(crate) enum ObjectDestination<'d> {
 
 /// The texts about single objects of the store, and about collecting garbage.
 pub(crate) trait ObjectTexts {
-    /// A word that is not an identifier of an object.
-    fn no_object_id(&self, word: &str, log: &Log);
+    /// A word that is not an identifier of an object. `needs_size`: whether a server is asked that names blobs by hash
+    /// and size.
+    fn no_object_id(&self, word: &str, needs_size: bool, log: &Log);
 
     /// An object that could not be taken out of the store.
     fn not_taken(&self, error: &Error, store: &Store, destined: ObjectDestination<'_>, log: &Log);
@@ -80,8 +81,12 @@ pub(crate) trait ObjectTexts {
 }
 
 impl ObjectTexts for Just {
-    // The reference fails without a word.
-    fn no_object_id(&self, _: &str, _: &Log) {}
+    /// The reference fails without a word, but looks at the size before.
+    fn no_object_id(&self, word: &str, needs_size: bool, log: &Log) {
+        if needs_size {
+            self.no_size(word, log);
+        }
+    }
 
     fn not_taken(&self, error: &Error, store: &Store, destined: ObjectDestination<'_>, log: &Log) {
         let has_server = store.object_servers().next().is_some();
@@ -134,9 +139,12 @@ impl ObjectTexts for Just {
     }
 
     fn no_size(&self, word: &str, log: &Log) {
-        // The reference distinguishes a size of 0 from none.
-        let what =
-            if word.split(':').nth(1).is_some_and(|size| !size.is_empty()) { "zero" } else { "omitting the" };
+        // The reference distinguishes a size of 0 from none, and finds nothing wrong with one that is not a number.
+        let what = match size_in_object_id(word) {
+            "" => "omitting the",
+            "0" => "zero",
+            _ => return,
+        };
         log.say(Level::Warn, format!("{what} size in object-id is not supported in compatibility mode."));
     }
 
@@ -200,7 +208,7 @@ impl ObjectTexts for Just {
 }
 
 impl ObjectTexts for Taut {
-    fn no_object_id(&self, word: &str, log: &Log) {
+    fn no_object_id(&self, word: &str, _: bool, log: &Log) {
         let forms = "that is HASH, HASH:SIZE or HASH:SIZE:TYPE";
         log.say(Level::Error, format!("{} is not the identifier of an object: {forms}", quoted(word)));
     }
