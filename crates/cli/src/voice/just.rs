@@ -41,6 +41,7 @@ const MAX_RUNNING_SHOWN: usize = 8;
 /// How many errors of one kind are shown: what goes wrong in many places alike need not be read that often.
 const MAX_SIMILAR_ERRORS: usize = 10;
 
+pub(crate) mod unfetched;
 pub(crate) mod unreached;
 
 pub(crate) struct Just;

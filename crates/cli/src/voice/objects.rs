@@ -15,6 +15,7 @@ use super::{
     gc_summary::freed,
     just::{
         Just,
+        unfetched::{say_not_written, say_of_client},
         unreached::{Receiver, say_not_sent},
     },
     taut::Taut,
@@ -42,6 +43,12 @@ pub(crate) trait ObjectTexts {
 
     /// An object that could not be taken out of the store.
     fn not_taken(&self, error: &Error, store: &Store, destined: ObjectDestination<'_>, log: &Log);
+
+    /// Results of a build do not come from a server. `kept`: whether they were to be kept in the store. Returns whether
+    /// there is nothing to add.
+    fn not_delivered(&self, _error: &Error, _kept: bool, _log: &Log) -> bool {
+        false
+    }
 
     /// An object could not be kept in the store.
     fn not_remembered(&self, object: ObjectInfo, error: &Error, log: &Log);
@@ -104,11 +111,11 @@ impl ObjectTexts for Just {
                 Error::Missing(_) | Error::Remote(_) | Error::WrongAtServer { .. },
                 ObjectDestination::StandardOutput | ObjectDestination::Raw,
             ) => None,
-            (Error::Missing(_), ObjectDestination::Archive(object)) => {
+            (Error::Missing(_) | Error::Remote(_), ObjectDestination::Archive(object)) => {
                 log.say(Level::Error, format!("Failed to retrieve artifact {object}"));
                 return;
             }
-            (Error::Missing(_), ObjectDestination::PathBelow(object)) => {
+            (Error::Missing(_) | Error::Remote(_), ObjectDestination::PathBelow(object)) => {
                 log.say(Level::Error, format!("Failed to retrieve artifact {object} at path ''"));
                 return;
             }
@@ -117,6 +124,7 @@ impl ObjectTexts for Just {
             (Error::Missing(_), ObjectDestination::File(path)) => {
                 Some(format!("staging to output path {} failed.", path.display()))
             }
+            (error, ObjectDestination::File(_)) if say_not_written(error, log) => None,
             (error, _) => Some(error.to_string()),
         };
         if let Some(cause) = cause {
@@ -134,7 +142,19 @@ impl ObjectTexts for Just {
         );
     }
 
-    fn not_remembered(&self, object: ObjectInfo, _: &Error, log: &Log) {
+    fn not_delivered(&self, error: &Error, kept: bool, log: &Log) -> bool {
+        let is_reported = if kept { say_of_client(error, 2, log) } else { say_not_written(error, log) };
+        if is_reported {
+            if kept {
+                log.say(Level::Warn, "Failed to copy objects to CAS");
+            }
+            log.say(Level::Error, "Could not retrieve outputs.");
+        }
+        is_reported
+    }
+
+    fn not_remembered(&self, object: ObjectInfo, error: &Error, log: &Log) {
+        say_of_client(error, 3, log);
         log.say(Level::Warn, format!("Failed to copy artifact {object} to local CAS"));
     }
 
