@@ -130,8 +130,8 @@ fn large_contents_are_written_as_they_come() {
     batch.finish().unwrap();
     assert_eq!(files_below(writer.path()), before);
     assert!(matches!(
-        writer.batch().blob_from(1 << 31, &mut std::io::empty()),
-        Err(Error::TooLarge { size: 0x8000_0000 })
+        writer.batch().blob_from((1 << 31) + 1, &mut std::io::empty()),
+        Err(Error::TooLarge { size: 0x8000_0001 })
     ));
 }
 
