@@ -25,19 +25,19 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
     }
     let Some(store) = open_store(name, &options.stores, log) else { return Exit::Environment };
     let voice = voice::of(log);
-    let fail = |error: Error, destined| {
-        voice.not_taken(&error, &store, destined, log);
-        Exit::Environment
-    };
-    let Some(whole) = parse_object_id(&options.object_id) else {
-        voice.no_object_id(&options.object_id, log);
+    let server = &options.stores.server;
+    let needs_size = server.compatible && server.remote_execution_address.is_some();
+    let empty = store.hash_function().blob(b"");
+    let is_of_mode = |object: &ObjectInfo| object.digest.hash.as_bytes().len() == empty.as_bytes().len();
+    let Some(whole) = parse_object_id(&options.object_id).filter(is_of_mode) else {
+        voice.no_object_id(&options.object_id, needs_size, log);
         return Exit::Environment;
     };
     let server = match server_of_objects(&options.stores, &store, log) {
         Ok(server) => server,
         Err(exit) => return exit,
     };
-    if server.is_some() && options.stores.server.compatible && whole.digest.size == 0 && !is_empty(&whole) {
+    if needs_size && whole.digest.size == 0 && !is_empty(&whole) {
         voice.no_size(&options.object_id, log);
     }
     // As in the reference, what is not in the store may be in the git repository of the build root.
@@ -52,12 +52,23 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
         // It may be there. That is found out when it is read; and nothing of it is written down.
         store.note_at_server(0, false, [whole]);
     }
+    let mut before = None;
     if options.remember
         && let Err(error) = store.bring(&[whole])
     {
         // The object may come all the same: what is asked for is less.
         voice.not_remembered(whole, &error, log);
+        before = Some(error);
     }
+    let fail = |error: Error, destined| {
+        // A server that does not answer is not asked again, so what is wrong with it is known from before.
+        let error = match (&error, &before) {
+            (Error::Remote(_), Some(before @ Error::Remote(_))) => before,
+            _ => &error,
+        };
+        voice.not_taken(error, &store, destined, log);
+        Exit::Environment
+    };
     let object = match &options.sub_object_path {
         None => whole,
         Some(path) => match below(&store, whole, path) {
@@ -87,7 +98,7 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
                 voice.installed_object(object, &path, options.archive, log);
                 Exit::Success
             }
-            Err(error) if options.archive && matches!(error, Error::Missing(_)) => {
+            Err(error) if options.archive && matches!(error, Error::Missing(_) | Error::Remote(_)) => {
                 fail(error, ObjectDestination::Archive(object))
             }
             Err(error) => {

@@ -181,8 +181,11 @@ pub fn failed_command(command: &str, origins: &[String]) -> String {
     format!("Failed to execute command {command}{}", requested_by(origins))
 }
 
-/// The targets that requested something, one a line.
+/// The targets that requested something, one a line; nothing without targets.
 pub fn requested_by(origins: &[String]) -> String {
+    if origins.is_empty() {
+        return String::new();
+    }
     let lines: String = origins.iter().map(|origin| format!("\n - {origin}")).collect();
     format!("\nrequested by{lines}")
 }

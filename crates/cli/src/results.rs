@@ -105,6 +105,9 @@ pub(crate) fn deliver(
             if *remember {
                 let all: Vec<ObjectInfo> = objects_of(results).copied().collect();
                 store.bring(&all).map_err(|error| {
+                    if voice::of(log).not_delivered(&error, true, log) {
+                        return Undelivered::Stopped(Exit::BuildFailure);
+                    }
                     let text = format!("Cannot keep the results in the store: {error}");
                     undelivered(&error, text, Exit::BuildFailure, store, &all, log)
                 })?;
@@ -193,6 +196,9 @@ pub(crate) fn put(
     let _fetching = Fetching::start(store, log);
     let Installed { written, removed, kept } =
         install(store, objects, &directory, owner, prune).map_err(|error| {
+            if voice::of(log).not_delivered(&error, false, log) {
+                return Undelivered::Stopped(Exit::BuildFailure);
+            }
             let text = match path_of_wrong(&error, results) {
                 Some(path) => format!("Cannot install {}: {error}", quoted(path)),
                 None => format!("Cannot install: {error}"),

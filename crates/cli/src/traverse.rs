@@ -46,7 +46,10 @@ fn run_command(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) 
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
     // Before the build root is opened: a wrong graph leaves nothing behind.
-    let (named, wanted) = read_graph(o, log)?;
+    let (mut named, wanted) = read_graph(o, log)?;
+    if !voice::of(log).names_targets_of_graphs() {
+        named.graph.actions.values_mut().for_each(|action| action.origins.clear());
+    }
     let label = o.graph_file.display();
     let analysis = options::Analysis::default();
     let of = RootOptions {

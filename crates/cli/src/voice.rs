@@ -153,6 +153,9 @@ pub(crate) trait Voice:
     /// A signal ended the call before anything was built.
     fn interrupted_early(&self, log: &Log);
 
+    /// Whether messages name the targets that a graph from a file has of its actions.
+    fn names_targets_of_graphs(&self) -> bool;
+
     /// Whether the line about what was built is the last one, so that warnings come before it.
     fn ends_with_result(&self) -> bool;
 

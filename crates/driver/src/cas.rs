@@ -8,4 +8,4 @@ mod lookup;
 
 pub use add::{AddError, SpecialEntries, add};
 pub use archive::write_archive;
-pub use lookup::{PathEnd, PathLookup, below, listing, parse_object_id};
+pub use lookup::{PathEnd, PathLookup, below, listing, parse_object_id, size_in_object_id};

@@ -102,7 +102,7 @@ impl Cause {
             // The store has put a damaged object aside, so both are absent from now on, and made again in the same
             // way.
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => Cause::Lost(object),
-            taut_store::Error::Remote(why) => Cause::Server(why.into()),
+            taut_store::Error::Remote(fault) => Cause::Server(fault.why.into()),
             error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string().into()),
             error => Cause::Store(error.to_string()),
         }

@@ -45,7 +45,7 @@ impl Phase {
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => {
                 Cause::Lost(object).fail()
             }
-            taut_store::Error::Remote(why) => Cause::Server(why.into()).fail(),
+            taut_store::Error::Remote(fault) => Cause::Server(fault.why.into()).fail(),
             // A server that answers with wrong bytes is unusable for all actions, not only for this one.
             error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string().into()).fail(),
             error => self.failed(error),
@@ -191,6 +191,9 @@ impl ActionFailure {
             Some(ActionError { at_server: Some(AtServer::NoOutputs), .. }) => {}
             None if !ran.timed_out => {}
             _ => return self.text(),
+        }
+        if ran.leads_outwards {
+            return "Executed action produced invalid outputs -- upwards symlinks".to_owned();
         }
         // Then the reference prints nothing of missing outputs.
         if ran.exit_code != 0 && !is_allowed {

@@ -199,7 +199,7 @@ impl Transfers {
             }
             // It names the server.
             taut_store::Error::Remote(_) if self.stop.is_interrupted() => Fail::Cancelled,
-            taut_store::Error::Remote(why) => Cause::Server(why.into()).fail(),
+            taut_store::Error::Remote(fault) => Cause::Server(fault.why.into()).fail(),
             error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string().into()).fail(),
             // A disk that is full, or a build root that may not be written to: so it is for the next action, too.
             error @ (taut_store::Error::Sys(_) | taut_store::Error::Transfer(_)) => {

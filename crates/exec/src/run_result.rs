@@ -84,6 +84,9 @@ pub struct RunResult {
     /// The first output that could not be collected, also of a command that failed: its path and what is there, in the
     /// words of the reference, and whether it is a directory.
     pub not_collected: Option<(Str, &'static str, bool)>,
+    /// Whether a link that leads outwards is among what a server with the standard protocol returned. The reference
+    /// takes nothing of such a result, and reports nothing else of it.
+    pub leads_outwards: bool,
     /// What is wrong with outputs that were.
     pub invalid: Vec<String>,
     /// Why the command was not started, if it was not; the exit code is made up then.

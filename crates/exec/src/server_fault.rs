@@ -91,9 +91,11 @@ const FIRST_CALL: &str = "GetCapabilities";
 const CONNECT: &str = "connect";
 
 impl Unreached {
-    /// Of an error of a call; `None` if the server has answered.
+    /// Of an error of a call; `None` if the server has answered, or if it was asked for blobs: then nothing was to be
+    /// sent.
     pub(crate) fn of(error: &Error) -> Option<Box<Unreached>> {
         let (code, why, is_new) = match error {
+            Error::Transient { call: "BatchReadBlobs" | "ByteStream.Read", .. } => return None,
             Error::Transient { call, code: code @ (UNAVAILABLE | DEADLINE_EXCEEDED), why, .. } => {
                 (*code, why, *call == FIRST_CALL)
             }
@@ -142,6 +144,7 @@ mod tests {
         };
         assert_eq!(of(FIRST_CALL, UNAVAILABLE), Some((14, true)));
         assert_eq!(of("FindMissingBlobs", DEADLINE_EXCEEDED), Some((4, false)));
+        assert_eq!(of("BatchReadBlobs", UNAVAILABLE), None);
         let internal = 13;
         assert_eq!(of("FindMissingBlobs", internal), None);
         let refused = |call| Unreached::of(&Error::Final { call, why: String::new() });

@@ -22,8 +22,8 @@ pub enum Error {
         /// The entry, and the reason.
         why: TreeError,
     },
-    /// A server that should have an object does not answer for it.
-    Remote(String),
+    /// A server that should have objects does not answer for them.
+    Remote(RemoteFault),
     /// Bytes on their way could not be read or written on this machine; what could not be done, and why.
     Transfer(String),
     /// What a server has under the name of an object is wrong, also after the object was made again.
@@ -40,6 +40,41 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+/// Why a server does not answer for objects.
+#[derive(Clone, Debug)]
+pub struct RemoteFault {
+    /// The server and the reason.
+    pub why: String,
+    /// The call that failed, if it may work later. Boxed, since it is large and rare.
+    pub call: Option<Box<FailedCall>>,
+    /// Whether it is about directories.
+    pub is_of_trees: bool,
+}
+
+/// A call that may work later.
+#[derive(Clone, Debug)]
+pub struct FailedCall {
+    /// Its name, in the words of the protocol.
+    pub name: &'static str,
+    /// The status by the numbers of gRPC.
+    pub code: i32,
+    /// How it failed, without the server.
+    pub why: String,
+}
+
+impl FailedCall {
+    pub(crate) fn of(error: &taut_service::Error) -> Option<Box<FailedCall>> {
+        let taut_service::Error::Transient { call: name, code, why, .. } = error else { return None };
+        Some(Box::new(FailedCall { name, code: *code, why: why.clone() }))
+    }
+}
+
+impl fmt::Display for RemoteFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
 }
 
 /// The result of a store operation.
@@ -63,7 +98,8 @@ impl fmt::Display for Error {
                 write!(f, "cannot store {}: the file changed while it was being read", path.display())
             }
             Error::Unusable { tree, why } => write!(f, "tree {tree} cannot be used: {why}"),
-            Error::Remote(why) | Error::Transfer(why) => f.write_str(why),
+            Error::Remote(fault) => fault.fmt(f),
+            Error::Transfer(why) => f.write_str(why),
             Error::WrongAtServer { server, object } => {
                 write!(
                     f,

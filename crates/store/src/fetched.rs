@@ -10,7 +10,7 @@ use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry}
 use taut_service::{Buffer, Error as Unanswered, Receiver};
 
 use crate::{
-    Error, Incoming, Result, Store,
+    Error, Incoming, RemoteFault, Result, Store,
     arriving::Counting,
     cas::{kind_of_file, mode_of},
     layout::Kind,
@@ -333,7 +333,7 @@ impl Store {
                 if leads_outwards(&target) {
                     let (name, target) = (&servers.servers[server].name, String::from_utf8_lossy(&target));
                     let why = format!("server {name}: a link in a result leads outwards, to {target}");
-                    return Err(Error::Remote(why));
+                    return Err(Error::Remote(RemoteFault { why, call: None, is_of_trees: false }));
                 }
             }
         }
@@ -354,7 +354,10 @@ impl Store {
             let asked = (wanted.iter().zip(&counting))
                 .map(|((_, name, _), receiver)| -> (Digest, Arc<dyn Receiver>) { (*name, receiver.clone()) })
                 .collect();
-            let answers = server.cas.get(asked).await.map_err(|error| unanswered(server, &error))?;
+            let is_tree = |(object, ..): &(ObjectInfo, _, _)| object.object_type == ObjectType::Tree;
+            let is_of_trees = wanted.iter().any(is_tree);
+            let answers = server.cas.get(asked).await;
+            let answers = answers.map_err(|error| unanswered(server, &error, is_of_trees))?;
             let (mut lost, mut failed, mut wrong_again) = (Vec::new(), None, None);
             for ((object, name, _), answer) in wanted.iter().zip(answers) {
                 match answer {
@@ -386,7 +389,7 @@ impl Store {
                 });
             }
             if let Some(error) = failed {
-                return Err(unanswered(server, &error));
+                return Err(unanswered(server, &error, is_of_trees));
             }
         }
         Ok(bytes)
@@ -406,7 +409,7 @@ impl Store {
             };
             let missing = server.cas.missing(some.iter().map(name).collect()).await;
             let missing: HashSet<Digest> =
-                missing.map_err(|error| unanswered(server, &error))?.into_iter().collect();
+                missing.map_err(|error| unanswered(server, &error, false))?.into_iter().collect();
             let (gone, there): (Vec<ObjectInfo>, Vec<ObjectInfo>) =
                 some.iter().partition(|object| missing.contains(&name(object)));
             // In compatible mode a directory may be there without what is in it.
@@ -442,7 +445,7 @@ impl Store {
         let names: Vec<Digest> = objects.keys().copied().collect();
         for some in names.chunks(MAX_DIGESTS) {
             let missing = server.cas.missing(some.to_vec()).await;
-            let missing = missing.map_err(|error| unanswered(server, &error))?;
+            let missing = missing.map_err(|error| unanswered(server, &error, false))?;
             if !missing.is_empty() {
                 self.forget_at_server(number, missing.iter().filter_map(|name| objects.get(name)).copied());
             }

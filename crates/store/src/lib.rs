@@ -43,7 +43,7 @@ mod withheld;
 pub use cas::AddMode;
 pub use checkout::{Installer, MIN_COUNTED_PATHS};
 pub use epoch_dirs::EpochDir;
-pub use error::{Error, Result};
+pub use error::{Error, FailedCall, RemoteFault, Result};
 pub use gc::{GcMode, gc};
 pub use incoming::Incoming;
 pub use server_objects::{MAX_SERVERS, ObjectServer};

@@ -28,7 +28,7 @@ use taut_proto::{Message as _, TreeBytes};
 use taut_service::Cas;
 
 use crate::{
-    Error, Result, Store,
+    Error, FailedCall, RemoteFault, Result, Store,
     arriving::Arriving,
     lists::{Key, Lists},
 };
@@ -672,10 +672,14 @@ fn of_entries(entries: &BTreeMap<Vec<u8>, TreeEntry>) -> impl Iterator<Item = Ob
 }
 
 /// Why something was not answered: mostly by a server.
-pub(crate) fn unanswered(server: &ObjectServer, error: &taut_service::Error) -> Error {
+pub(crate) fn unanswered(server: &ObjectServer, error: &taut_service::Error, is_of_trees: bool) -> Error {
     match error {
         // The server has done its part.
         taut_service::Error::Local(why) => Error::Transfer(why.clone()),
-        error => Error::Remote(format!("server {}: {error}", server.name)),
+        error => Error::Remote(RemoteFault {
+            why: format!("server {}: {error}", server.name),
+            call: FailedCall::of(error),
+            is_of_trees,
+        }),
     }
 }

@@ -41,6 +41,7 @@ const MAX_RUNNING_SHOWN: usize = 8;
 /// How many errors of one kind are shown: what goes wrong in many places alike need not be read that often.
 const MAX_SIMILAR_ERRORS: usize = 10;
 
+pub(crate) mod unfetched;
 pub(crate) mod unreached;
 
 pub(crate) struct Just;
@@ -190,6 +191,10 @@ impl Voice for Just {
 
     fn interrupted_early(&self, _: &Log) {}
 
+    fn names_targets_of_graphs(&self) -> bool {
+        false
+    }
+
     fn ends_with_result(&self) -> bool {
         false
     }
@@ -210,7 +215,10 @@ impl Voice for Just {
 }
 
 fn percent(now: &Snapshot<'_>) -> usize {
-    match now.total.saturating_sub(now.cached) {
+    // The reference counts the actions of targets, and a graph from a file has no targets for it.
+    let is_of_graph = now.open.values().next().is_some_and(|open| open.origin.is_none());
+    let total = if is_of_graph { 0 } else { now.total };
+    match total.saturating_sub(now.cached) {
         // Nothing to do is all done, also before anything is known.
         0 => 100,
         work => now.run * 100 / work,
@@ -218,10 +226,10 @@ fn percent(now: &Snapshot<'_>) -> usize {
 }
 
 fn name_of(open: &StartedAction) -> String {
+    let Some(origin) = &open.origin else { return format!("\"{}\"", open.id) };
     let mut quoted = JsonWriter::compact();
     quoted.string(open.output.rsplit('/').next().unwrap_or(&open.output));
-    let origin = open.origin.as_ref().map_or_else(|| format!("\"{}\"", open.id), |origin| origin.numbered());
-    format!("{origin} {}", quoted.finish())
+    format!("{} {}", origin.numbered(), quoted.finish())
 }
 
 /// Reports the analysed targets, the state of export targets, and the taint.
@@ -334,7 +342,7 @@ impl Messages {
     }
 
     fn output(&self, id: &Id, action: &ActionDescription, ran: &RunResult) {
-        if ran.stdout.is_none() && ran.stderr.is_none() {
+        if ran.stdout.is_none() && ran.stderr.is_none() || ran.leads_outwards {
             return;
         }
         let command = report::in_environment(&action.command, &action.env);

@@ -5,7 +5,7 @@ use std::path::Path;
 use taut_digest::{HashFunction, ObjectInfo, ObjectType};
 use taut_driver::{
     SentObjects, ServerFault,
-    cas::{AddError, PathEnd},
+    cas::{AddError, PathEnd, size_in_object_id},
 };
 use taut_store::{Error, GcMode, Store, Usage};
 use taut_syntax::{quoted, seen_from};
@@ -15,6 +15,7 @@ use super::{
     gc_summary::freed,
     just::{
         Just,
+        unfetched::{say_not_written, say_of_client},
         unreached::{Receiver, say_not_sent},
     },
     taut::Taut,
@@ -36,11 +37,18 @@ pub(crate) enum ObjectDestination<'d> {
 
 /// The texts about single objects of the store, and about collecting garbage.
 pub(crate) trait ObjectTexts {
-    /// A word that is not an identifier of an object.
-    fn no_object_id(&self, word: &str, log: &Log);
+    /// A word that is not an identifier of an object. `needs_size`: whether a server is asked that names blobs by hash
+    /// and size.
+    fn no_object_id(&self, word: &str, needs_size: bool, log: &Log);
 
     /// An object that could not be taken out of the store.
     fn not_taken(&self, error: &Error, store: &Store, destined: ObjectDestination<'_>, log: &Log);
+
+    /// Results of a build do not come from a server. `kept`: whether they were to be kept in the store. Returns whether
+    /// there is nothing to add.
+    fn not_delivered(&self, _error: &Error, _kept: bool, _log: &Log) -> bool {
+        false
+    }
 
     /// An object could not be kept in the store.
     fn not_remembered(&self, object: ObjectInfo, error: &Error, log: &Log);
@@ -80,8 +88,12 @@ pub(crate) trait ObjectTexts {
 }
 
 impl ObjectTexts for Just {
-    // The reference fails without a word.
-    fn no_object_id(&self, _: &str, _: &Log) {}
+    /// The reference fails without a word, but looks at the size before.
+    fn no_object_id(&self, word: &str, needs_size: bool, log: &Log) {
+        if needs_size {
+            self.no_size(word, log);
+        }
+    }
 
     fn not_taken(&self, error: &Error, store: &Store, destined: ObjectDestination<'_>, log: &Log) {
         let has_server = store.object_servers().next().is_some();
@@ -99,11 +111,11 @@ impl ObjectTexts for Just {
                 Error::Missing(_) | Error::Remote(_) | Error::WrongAtServer { .. },
                 ObjectDestination::StandardOutput | ObjectDestination::Raw,
             ) => None,
-            (Error::Missing(_), ObjectDestination::Archive(object)) => {
+            (Error::Missing(_) | Error::Remote(_), ObjectDestination::Archive(object)) => {
                 log.say(Level::Error, format!("Failed to retrieve artifact {object}"));
                 return;
             }
-            (Error::Missing(_), ObjectDestination::PathBelow(object)) => {
+            (Error::Missing(_) | Error::Remote(_), ObjectDestination::PathBelow(object)) => {
                 log.say(Level::Error, format!("Failed to retrieve artifact {object} at path ''"));
                 return;
             }
@@ -112,6 +124,7 @@ impl ObjectTexts for Just {
             (Error::Missing(_), ObjectDestination::File(path)) => {
                 Some(format!("staging to output path {} failed.", path.display()))
             }
+            (error, ObjectDestination::File(_)) if say_not_written(error, log) => None,
             (error, _) => Some(error.to_string()),
         };
         if let Some(cause) = cause {
@@ -129,14 +142,29 @@ impl ObjectTexts for Just {
         );
     }
 
-    fn not_remembered(&self, object: ObjectInfo, _: &Error, log: &Log) {
+    fn not_delivered(&self, error: &Error, kept: bool, log: &Log) -> bool {
+        let is_reported = if kept { say_of_client(error, 2, log) } else { say_not_written(error, log) };
+        if is_reported {
+            if kept {
+                log.say(Level::Warn, "Failed to copy objects to CAS");
+            }
+            log.say(Level::Error, "Could not retrieve outputs.");
+        }
+        is_reported
+    }
+
+    fn not_remembered(&self, object: ObjectInfo, error: &Error, log: &Log) {
+        say_of_client(error, 3, log);
         log.say(Level::Warn, format!("Failed to copy artifact {object} to local CAS"));
     }
 
     fn no_size(&self, word: &str, log: &Log) {
-        // The reference distinguishes a size of 0 from none.
-        let what =
-            if word.split(':').nth(1).is_some_and(|size| !size.is_empty()) { "zero" } else { "omitting the" };
+        // The reference distinguishes a size of 0 from none, and finds nothing wrong with one that is not a number.
+        let what = match size_in_object_id(word) {
+            "" => "omitting the",
+            "0" => "zero",
+            _ => return,
+        };
         log.say(Level::Warn, format!("{what} size in object-id is not supported in compatibility mode."));
     }
 
@@ -200,7 +228,7 @@ impl ObjectTexts for Just {
 }
 
 impl ObjectTexts for Taut {
-    fn no_object_id(&self, word: &str, log: &Log) {
+    fn no_object_id(&self, word: &str, _: bool, log: &Log) {
         let forms = "that is HASH, HASH:SIZE or HASH:SIZE:TYPE";
         log.say(Level::Error, format!("{} is not the identifier of an object: {forms}", quoted(word)));
     }

@@ -239,6 +239,10 @@ impl Voice for Taut {
         log.say(Level::Info, format!("Interrupted after {time}, before anything was built"));
     }
 
+    fn names_targets_of_graphs(&self) -> bool {
+        true
+    }
+
     fn ends_with_result(&self) -> bool {
         true
     }

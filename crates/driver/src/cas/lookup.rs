@@ -11,8 +11,7 @@ use taut_value::path::normal_path;
 /// Reads an object identifier as users type it: brackets, size and type may be missing, only the
 /// first letter of the type counts, and without a known one it is a file. None if the hash is not a hash.
 pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
-    let text = text.strip_prefix('[').unwrap_or(text);
-    let mut parts = text.splitn(3, ':');
+    let mut parts = parts_of_object_id(text);
     // The reference reads lower-case digits only.
     let hash = parts.next().filter(|hash| !hash.contains(|c: char| c.is_ascii_uppercase()))?;
     let hash = Hash::from_hex(hash).ok()?;
@@ -21,6 +20,16 @@ pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
     let letter = parts.next().and_then(|word| word.chars().next());
     let object_type = letter.and_then(ObjectType::from_letter).unwrap_or(ObjectType::File);
     Some(ObjectInfo { digest: Digest { hash, size }, object_type })
+}
+
+/// The hash, the size and the type in an object identifier, as far as they are there.
+fn parts_of_object_id(text: &str) -> impl Iterator<Item = &str> {
+    text.strip_prefix('[').unwrap_or(text).splitn(3, ':')
+}
+
+/// The size in an object identifier as it is written, which need not be a number; empty if there is none.
+pub fn size_in_object_id(text: &str) -> &str {
+    parts_of_object_id(text).nth(1).unwrap_or_default()
 }
 
 /// What was found on the way down a path.

@@ -243,11 +243,14 @@ impl Transfers {
                             self.add(path, object, ran);
                         }
                         Some(Err(fault)) => {
-                            let what = match fault {
-                                TreeFault::Outwards { .. } => "found invalid symlink",
-                                _ => "found invalid output directory",
-                            };
-                            ran.not_collected.get_or_insert((path.clone(), what, true));
+                            // Trees in messages are the standard protocol's.
+                            match fault {
+                                TreeFault::Outwards { .. } => ran.leads_outwards = true,
+                                _ => {
+                                    let what = "found invalid output directory";
+                                    ran.not_collected.get_or_insert((path.clone(), what, true));
+                                }
+                            }
                             ran.invalid.push(fault.at(path));
                         }
                     }
@@ -259,7 +262,12 @@ impl Transfers {
                     continue;
                 }
                 (Some(Output::Link(target)), _) => {
-                    ran.not_collected.get_or_insert((path.clone(), "found invalid symlink", is_directory));
+                    if self.store.hash_function() == HashFunction::Sha256 {
+                        ran.leads_outwards = true;
+                    } else {
+                        let what = "found invalid symlink";
+                        ran.not_collected.get_or_insert((path.clone(), what, is_directory));
+                    }
                     ran.invalid
                         .push(format!("found invalid symlink at {path}: it leads outwards, to {target}"));
                     continue;
