@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taut_driver::{Analysed, Analysis, Diagnostic, Diagnostics, Location, Request};
-use taut_syntax::{Document, JsonPath, Kind, did_you_mean, quoted};
+use taut_syntax::{Document, JsonPath, Kind, LocationPart, Span, did_you_mean, quoted};
 use taut_value::{ActionDescription, EntityName, Str};
 
 use crate::{
@@ -54,11 +54,11 @@ pub(crate) fn warn_of_unused_variables(
 }
 
 /// Warnings about variables whose text is a list or an object as JSON: `-D NAME=VALUE` sets a text, whatever that is.
-pub(crate) fn values_as_texts(defines: &[String]) -> Diagnostics {
+pub(crate) fn values_as_texts(defines: &[options::Define]) -> Diagnostics {
     let mut all = Vec::new();
-    for text in defines {
+    for options::Define { json, .. } in defines {
         // What is wrong with it is reported elsewhere.
-        let Ok(document) = Document::parse("-D", text.as_str()) else { continue };
+        let Ok(document) = Document::parse("-D", json.as_str()) else { continue };
         for (name, value) in document.root().entries() {
             let Some(value) = value.as_str() else { continue };
             let kind = match Document::parse("-D", value.to_owned()).map(|document| document.root().kind()) {
@@ -86,20 +86,31 @@ fn unused(analysed: &Analysed, request: &Request, words: &options::Analysis) -> 
     let label: Arc<str> = "-D".into();
     let targets = request.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
     let targets = targets.collect::<Vec<_>>().join(", ");
-    for text in &words.defines {
+    for options::Define { json, short_form } in &words.defines {
         // It was parsed for the request, and so does not fail here.
-        let Ok(document) = Document::parse(label.clone(), text.as_str()) else { continue };
+        let Ok(document) = Document::parse(label.clone(), json.as_str()) else { continue };
         let is_unused = |name: &&str| !analysed.vars.contains(name);
         let unused = document.root().entries().map(|(name, _)| name).filter(is_unused);
         let warnings = unused.map(|name| {
             let message =
                 format!("Nothing that {targets} is made from depends on the variable {}", quoted(name));
-            let warning = Diagnostic::warning(message).at(Location::key(&*label, JsonPath::root().key(name)));
+            let warning = Diagnostic::warning(message).at(match short_form {
+                Some(_) => name_in_short_form(label.clone(), name),
+                None => Location::key(&*label, JsonPath::root().key(name)),
+            });
             warning.suggest(did_you_mean(name, analysed.vars.iter().map(Str::as_str)))
         });
-        all.push((Some((label.clone(), text.as_str().into())), warnings.collect()));
+        // The excerpt is from what was typed.
+        let typed = short_form.as_ref().unwrap_or(json).as_str();
+        all.push((Some((label.clone(), typed.into())), warnings.collect()));
     }
     all
+}
+
+/// Where `NAME=VALUE` has the name.
+fn name_in_short_form(label: Arc<str>, name: &str) -> Location {
+    let end = u32::try_from(name.len()).unwrap_or(u32::MAX);
+    Location { file: label, place: LocationPart::Text(Span { start: 0, end }) }
 }
 
 /// Replaces what is requested by the inputs of an action, with `--request-action-input`; returns the action and its

@@ -565,4 +565,22 @@ mod tests {
         let expected = "[1/2] 1 running, 1 from cache, 0:15, about 1:30 left; longest: :t d/out (14 s)";
         assert_eq!(line.replace("(15 s)", "(14 s)"), expected);
     }
+
+    #[test]
+    fn a_line_of_taut_has_no_estimate_once_it_is_overdue() {
+        let (progress, log, now) = (Progress::default(), log(Name::Taut), Instant::now());
+        of_target(&progress, 1);
+        begin(&progress, "a", "out");
+        start(&progress, "a");
+        let mut timings = Timings::default();
+        let ran = format!(r#"{{"event":"action","action":"{}","end":"ran","wall":5.0}}"#, id("a").to_hex());
+        timings.add(ran.as_bytes());
+        let line_after = |seconds| {
+            let (state, at) = (progress.state(), now + Duration::from_secs(seconds));
+            let estimate = state.estimate(&timings, at);
+            voice::of(&log).progress_line(&state.snapshot(now, at, estimate, &log))
+        };
+        assert!(line_after(1).contains(" left"), "{}", line_after(1));
+        assert!(!line_after(100_000).contains(" left"), "{}", line_after(100_000));
+    }
 }

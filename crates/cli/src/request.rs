@@ -133,7 +133,7 @@ fn request_once(
         },
         // An empty path means no file, as in the reference.
         config: analysis.config.clone().filter(|path| !path.as_os_str().is_empty()),
-        defines: analysis.defines.clone(),
+        defines: analysis.defines.iter().map(|define| define.json.clone()).collect(),
         target: target.to_vec(),
         has_typed_names: analysis.has_typed_names,
     };

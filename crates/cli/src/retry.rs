@@ -11,7 +11,7 @@ pub(crate) const MADE_AGAIN: &str = ": they are made again";
 /// The warning when objects of the store are lost, or `server` does not have what it should.
 pub(crate) fn lost_objects(server: Option<&str>) -> String {
     match server {
-        Some(server) => format!("Server {server} lost, or has wrong, contents{MADE_AGAIN}"),
+        Some(server) => format!("Server {server} lost objects, or has wrong ones{MADE_AGAIN}"),
         None => format!("Objects in the build root were lost or damaged{MADE_AGAIN}"),
     }
 }

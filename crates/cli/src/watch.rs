@@ -247,7 +247,7 @@ impl Watcher<'_> {
                 }
                 Err(SessionEnd::Damaged) => {
                     uses_state = false;
-                    self.log.say(Level::Warn, "Cached build state is corrupt; it is not used any more.");
+                    self.log.say(Level::Warn, "Cached build state is corrupt; it is no longer used.");
                 }
                 Err(SessionEnd::Collected(paths)) => {
                     self.log.say(Level::Info, what_changed(&self.here, &state.relevant_paths(&paths)));
@@ -400,7 +400,7 @@ impl Watcher<'_> {
 
     /// The build root can no longer be used.
     fn lost(&self, error: &dyn std::fmt::Display) -> Exit {
-        self.log.say(Level::Error, format!("Cannot use the build root any more: {error}"));
+        self.log.say(Level::Error, format!("The build root can no longer be used: {error}"));
         Exit::Environment
     }
 

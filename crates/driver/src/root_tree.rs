@@ -102,5 +102,5 @@ impl Import<'_> {
 }
 
 fn lost(entry: &TreeEntry) -> String {
-    format!("Object {} is not in the build root any more", entry.hash.to_hex())
+    format!("Object {} is no longer in the build root", entry.hash.to_hex())
 }

@@ -41,7 +41,7 @@ pub struct Run<'r> {
 /// Why the steps of a request are repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Retry {
-    /// Something that is to be built is not defined any more.
+    /// Something that is to be built is no longer defined.
     Undefined,
     /// An object that was recorded as stored is missing or damaged; it is made again.
     Lost,

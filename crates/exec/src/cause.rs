@@ -147,7 +147,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Undefined(what) => what.fmt(f),
-            Cause::Lost(object) => write!(f, "object {object} is lost: it is not in the store any more"),
+            Cause::Lost(object) => write!(f, "object {object} is lost: it is no longer in the store"),
             Cause::NoOutput { action, path } => {
                 write!(f, "action {action} has no output {}", quoted(path))
             }

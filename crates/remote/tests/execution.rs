@@ -213,7 +213,7 @@ fn stages_are_reported_once_each() {
 }
 
 #[test]
-fn an_execution_that_is_not_wanted_any_more_is_ended_at_the_server() {
+fn an_execution_that_is_no_longer_wanted_is_ended_at_the_server() {
     let (server, client) = start(HashFunction::Sha256, &[ExecutionEnding::Silent]);
     let client = Arc::new(client);
     let action = action(&client);

@@ -29,7 +29,7 @@ impl Session<'_> {
                 // Relaxed: several threads may get here, and only that one of them sees `false` matters.
                 if !self.has_warned_of_server.swap(true, Relaxed) {
                     let message =
-                        format!("contents are not looked for at the server {}: {why}", server.name());
+                        format!("objects are not looked for at the server {}: {why}", server.name());
                     let reference = "Failed to obtain Capabilities. Falling back to default values.";
                     self.warn(Diagnostic::warning(message).reference(reference));
                 }

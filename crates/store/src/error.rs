@@ -103,7 +103,7 @@ impl fmt::Display for Error {
             Error::WrongAtServer { server, object } => {
                 write!(
                     f,
-                    "server {server} has wrong contents for object {object}, also after it was made again"
+                    "server {server} has a wrong blob for object {object}, also after it was made again"
                 )
             }
             Error::Refused { path, reason } => write!(f, "refusing to write at {path}: {reason}"),

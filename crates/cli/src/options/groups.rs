@@ -3,8 +3,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args};
+use clap::{
+    ArgAction, Args,
+    builder::{StringValueParser, TypedValueParser as _},
+};
 use taut_syntax::Dialect;
+use taut_value::Value;
 
 use super::words::number;
 
@@ -135,13 +139,46 @@ pub struct Log {
     pub color: Option<String>,
 }
 
+/// A word that sets configuration variables.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Define {
+    /// What it sets, as JSON.
+    pub json: String,
+    /// The word itself, if it is `NAME=VALUE`.
+    pub short_form: Option<String>,
+}
+
+impl Define {
+    /// A word that is JSON, or is to be reported as none.
+    fn of_json(json: String) -> Define {
+        Define { json, short_form: None }
+    }
+
+    /// A word that is `NAME=VALUE`, whose value is a text, or else JSON.
+    pub(super) fn of_word(word: String) -> Define {
+        match word.split_once('=') {
+            // What begins like JSON is JSON, also if it has an equals sign within.
+            Some((variable, value))
+                if !variable.is_empty() && !variable.starts_with(['{', '[', '"', ' ']) =>
+            {
+                let [name, text] = [variable, value].map(|part| Value::string(part).to_json());
+                Define { json: format!("{{{name}: {text}}}"), short_form: Some(word) }
+            }
+            _ => Define::of_json(word),
+        }
+    }
+}
+
 /// What is analysed.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Analysis")]
 pub struct Analysis {
     /// Set configuration variables: a JSON object; overrides earlier values (accumulates)
-    #[arg(short = 'D', long, value_name = "JSON", action = ArgAction::Append)]
-    pub defines: Vec<String>,
+    #[arg(
+        short = 'D', long, value_name = "JSON", action = ArgAction::Append,
+        value_parser = StringValueParser::new().map(Define::of_json)
+    )]
+    pub defines: Vec<Define>,
     /// File with the configuration, a JSON object
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
@@ -260,7 +297,7 @@ pub struct Server {
     /// Key of this client
     #[arg(long, value_name = "PATH")]
     pub tls_client_key: Option<PathBuf>,
-    /// Identify contents by SHA-256, as remote-execution services do
+    /// Identify objects by SHA-256, as remote-execution services do
     #[arg(long)]
     pub compatible: bool,
     /// How often to try again a failed call of a service

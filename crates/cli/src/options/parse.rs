@@ -11,11 +11,10 @@ use clap::{
     builder::{OsStringValueParser, StringValueParser, TypedValueParser as _},
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use taut_value::Value;
 
 use super::{
-    AddToCas, Analyse, Build, CommandLine, Describe, Install, InstallCas, Question, Rebuild, SetUp, WhatIf,
-    help,
+    AddToCas, Analyse, Build, CommandLine, Define, Describe, Install, InstallCas, Question, Rebuild, SetUp,
+    WhatIf, help,
     page::{self, Extent},
     refused,
     words::{NotNormal, normalized, unexpected},
@@ -193,17 +192,6 @@ fn alone(word: &OsStr) -> Option<clap::Command> {
     )
 }
 
-/// The JSON object for `NAME=VALUE`, whose value is a text; other words as they are.
-fn defined(word: String) -> String {
-    match word.split_once('=') {
-        // What begins like JSON is JSON, also if it has an equals sign within.
-        Some((variable, value)) if !variable.is_empty() && !variable.starts_with(['{', '[', '"', ' ']) => {
-            format!("{{{}: {}}}", Value::string(variable).to_json(), Value::string(value).to_json())
-        }
-        _ => word,
-    }
-}
-
 /// How targets are named most of the time.
 const TARGET_FORMS: &str = "Targets: src:lua, :lua (in the root module), lua (in the current module), a pattern like src/... \
      (all below), or the path of a source; default: the target \"default\" of the current module, else everything";
@@ -285,7 +273,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             };
             let arg = match name != "just" && arg.get_id() == "defines" {
                 true => arg
-                    .value_parser(StringValueParser::new().map(defined))
+                    .value_parser(StringValueParser::new().map(Define::of_word))
                     .value_name("NAME=VALUE|JSON")
                     .help("Set a configuration variable to a text, or several variables by a JSON object; overrides earlier values (accumulates)"),
                 false => arg,
@@ -467,7 +455,7 @@ fn not_expected(words: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::options::{Build, Command};
-    use taut_value::Map;
+    use taut_value::{Map, Value};
 
     fn parse(words: &[&str]) -> Result<Command, NoCommand> {
         let words: Vec<OsString> =
@@ -516,17 +504,21 @@ mod tests {
         assert!(alone("version".as_ref()).is_none());
     }
 
+    fn json_of(defines: Vec<Define>) -> Vec<String> {
+        defines.into_iter().map(|define| define.json).collect()
+    }
+
     #[test]
     fn the_last_occurrence_of_an_option_wins_unless_it_accumulates() {
         let build = build(&["build", "-J", "1", "-J2", "-D", "{}", "-D", "[]", "--main=a", "--main", "b"]);
         assert_eq!(build.execution.build_jobs, Some(2));
-        assert_eq!(build.analysis.defines, ["{}", "[]"]);
+        assert_eq!(json_of(build.analysis.defines), ["{}", "[]"]);
         assert_eq!(build.common.main.as_deref(), Some("b"));
     }
 
     #[test]
     fn a_variable_may_be_set_without_json() {
-        let defines = |words: &[&str]| build(&[&["build"], words].concat()).analysis.defines;
+        let defines = |words: &[&str]| json_of(build(&[&["build"], words].concat()).analysis.defines);
         assert_eq!(defines(&["-D", "CC=gcc -O2=x"]), [r#"{"CC": "gcc -O2=x"}"#]);
         assert_eq!(defines(&["-DA=", "--defines=B=\"é\""]), [r#"{"A": ""}"#, r#"{"B": "\"é\""}"#]);
         for json in [r#"{"A":"b=c"}"#, "[1]", "=x", "A", "\"a=b\"", r#" {"A":"b=c"}"#] {
@@ -568,7 +560,7 @@ mod tests {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 let read = build(&[&["build"], &words[..]].concat()).analysis;
                 assert_eq!(read.target, [":t"], "{line}");
-                let parsed = read.defines.iter().flat_map(|json| {
+                let parsed = read.defines.iter().flat_map(|Define { json, .. }| {
                     let document = taut_syntax::Document::parse("-D", json.clone()).expect("JSON");
                     let map = taut_expr::json_to_value(document.root()).as_map().cloned();
                     let map = map.expect("an object");

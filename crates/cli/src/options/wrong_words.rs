@@ -77,9 +77,11 @@ impl WrongWords {
                 format!("{} is not a value of {}: {why}", quoted(&given), plain(name)).into()
             }
             ErrorKind::MissingRequiredArgument => {
-                let missing: Vec<String> =
-                    all(ContextKind::InvalidArg).iter().map(|arg| plain(arg)).collect();
                 let command = words.get(1).map(|word| word.to_string_lossy()).unwrap_or_default();
+                let options = tool.find_subcommand(&*command);
+                let missing = all(ContextKind::InvalidArg);
+                let missing: Vec<String> =
+                    missing.iter().map(|arg| with_short_name(&plain(arg), options)).collect();
                 format!("{command} needs {}", with_and(&missing)).into()
             }
             ErrorKind::ArgumentConflict => {
@@ -114,6 +116,17 @@ impl WrongWords {
         };
         let help = self.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
         format!("{}{help}\nnote: {note}", self.text)
+    }
+}
+
+/// `-o PATH (--output-dir)` for `--output-dir PATH`, where `command` has a short name of the option: what one types.
+fn with_short_name(usage: &str, command: Option<&clap::Command>) -> String {
+    let (name, value) = usage.split_once(' ').unwrap_or((usage, ""));
+    let long = name.strip_prefix("--");
+    let arg = command.and_then(|command| command.get_arguments().find(|arg| arg.get_long() == long));
+    match arg.filter(|_| long.is_some() && !value.is_empty()).and_then(clap::Arg::get_short) {
+        Some(short) => format!("-{short} {value} ({name})"),
+        None => usage.to_owned(),
     }
 }
 

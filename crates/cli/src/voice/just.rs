@@ -493,7 +493,7 @@ impl BuildMessages for Messages {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).extend(outputs);
         match why {
             Retry::Undefined => {
-                let text = "Something that the build needs is not defined any more: it is analysed again.";
+                let text = "Something that the build needs is no longer defined: it is analysed again.";
                 self.log.say(Level::Info, text);
             }
             Retry::Lost => {

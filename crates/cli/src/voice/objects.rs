@@ -239,7 +239,7 @@ impl ObjectTexts for Taut {
                 // The store passes over objects that a server has damaged, so a missing one may be
                 // such an object.
                 if let Some(server) = store.wrong_at(object) {
-                    log.say(Level::Error, format!("Server {server} has wrong contents for object {object}"));
+                    log.say(Level::Error, format!("Server {server} has a wrong blob for object {object}"));
                     return;
                 }
                 let mut text = format!("There is no object {object} in the store");

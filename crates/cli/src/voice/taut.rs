@@ -709,10 +709,8 @@ impl BuildMessages for Messages {
         }
         match why {
             Retry::Undefined => {
-                self.log.say(
-                    Level::Info,
-                    "something that the build needs is not defined any more; analysing again",
-                );
+                self.log
+                    .say(Level::Info, "something that the build needs is no longer defined; analysing again");
             }
             Retry::Lost => {
                 if let Some(text) = self.shown_losses.next(server) {

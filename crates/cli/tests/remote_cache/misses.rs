@@ -173,7 +173,7 @@ fn without_the_cache_the_answer_says_what_is_missing() {
     std::fs::remove_dir_all(other.build_root().join("protocol-dependent/generation-0/git-sha1/casf"))
         .unwrap();
     let lost = explained(&other, &["--remote-cache", &address, "--max-attempts", "1"]);
-    golden("The build root does not have the action any more", &lost);
+    golden("The build root no longer has the action", &lost);
 }
 
 /// What the cache has may be anything: it is shown without a character that a terminal obeys, and in bounds.

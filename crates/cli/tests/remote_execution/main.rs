@@ -324,10 +324,9 @@ fn a_server_with_wrong_contents_is_named_with_the_object() {
         call.push("all");
         let text = workspace.run(&taut(), call).exits(1).stderr;
         let address = server.address();
-        let warning = format!("server {address} lost, or has wrong, contents: they are made again");
+        let warning = format!("server {address} lost objects, or has wrong ones: they are made again");
         assert_eq!(text.matches(&warning).count(), 1, "{text}");
-        let error =
-            format!("cannot install \"large/large\": server {address} has wrong contents for object [");
+        let error = format!("cannot install \"large/large\": server {address} has a wrong blob for object [");
         assert!(text.contains(&error), "{text}");
         assert!(!text.contains("build root") && !text.contains("in the store"), "{text}");
 

@@ -182,7 +182,7 @@ fn without_the_server_the_answer_says_what_is_missing() {
     call("build", &second, &root, &with(&server, BOTH[0], &["-D", r#"{"MODE": "slow"}"#]));
     golden("The call names no server", &explained(&second, &root, &[]));
     server.memory().blobs().iter().for_each(|hash| server.memory().remove(hash));
-    golden("The server has nothing of it any more", &explained(&second, &root, &words));
+    golden("The server no longer has any of it", &explained(&second, &root, &words));
     drop(server);
     let once = [words, vec!["--max-attempts".to_owned(), "1".to_owned()]].concat();
     golden("The server does not answer", &explained(&second, &root, &once));

@@ -61,7 +61,7 @@ fn make_and_store(
     let bytes = counted.bytes;
     // Before `finish`, so nothing of a wrong tree is in the repository.
     if tree != request.tree {
-        return Err(Cause::NotContained(format!("tree {} any more", request.tree.to_hex())));
+        return Err(Cause::NotContained(format!("tree {} when it is read again", request.tree.to_hex())));
     }
     batch.finish().map_err(Cause::Repository)?;
     into.keep(Kind::Tree, &tree).map_err(Cause::Repository)?;

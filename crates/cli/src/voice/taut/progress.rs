@@ -61,7 +61,8 @@ fn state(now: &Snapshot<'_>, running: usize) -> String {
         }
     }
     text += &format!(", {}", clock(now.elapsed()));
-    if let Some(left) = now.left {
+    // An action that takes longer than it did before leaves an estimate of nothing.
+    if let Some(left) = now.left.filter(|left| left.as_secs() > 0) {
         text += &format!(", about {} left", clock(left));
     }
     text
