@@ -31,6 +31,9 @@ pub struct Description {
     /// Where chains of repositories that are made from others end that were followed so far (`last_of`).
     // Chains share their ends: without it a description of one long chain takes quadratic time.
     last: Mutex<HashMap<String, Arc<str>>>,
+    /// What was probably meant by names that are not described.
+    // Thousands of repositories may refer to one such name, and each search looks at all names.
+    meant: Mutex<HashMap<String, Option<Arc<str>>>>,
 }
 
 /// The keys of the layers of a repository: what they name is another repository, whose root is taken.
@@ -76,7 +79,15 @@ impl Description {
     ) -> Result<Description, Problem> {
         let absent = absent.map(|path| read_absent(dialect, path)).transpose()?;
         let (path, base, provided) = (path.to_owned(), base.to_owned(), BTreeSet::new());
-        Ok(Description { document, path, base, absent, provided, last: Mutex::default() })
+        Ok(Description {
+            document,
+            path,
+            base,
+            absent,
+            provided,
+            last: Mutex::default(),
+            meant: Mutex::default(),
+        })
     }
 
     /// The description where a repository of this name is there without being described: that of the rules in the
@@ -225,12 +236,24 @@ impl Description {
             (None, Some(all)) => Location::key(label, all.path()),
             (None, None) => Location::file(label),
         };
-        let known = known.iter().flat_map(|all| all.entries()).map(|(name, _)| name);
         Diagnostic::error(format!("there is no repository {} in the description", quoted(name)))
             .reference(format!("Config: Missing config entry for repository {}", quoted(name)))
             .at(at)
-            .suggest(did_you_mean(name, known))
+            .suggest(self.meant_by(name).as_deref())
             .into()
+    }
+
+    /// The described repository that was probably meant by a name that is not described.
+    fn meant_by(&self, name: &str) -> Option<Arc<str>> {
+        let mut meant = self.meant.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = meant.get(name) {
+            return found.clone();
+        }
+        let known = self.document.root().get("repositories");
+        let names = known.iter().flat_map(|all| all.entries()).map(|(name, _)| name);
+        let found: Option<Arc<str>> = did_you_mean(name, names).map(Into::into);
+        meant.insert(name.to_owned(), found.clone());
+        found
     }
 
     /// The type of what a repository is made from, if it has one that is a string.
@@ -391,4 +414,23 @@ fn read_absent(dialect: Dialect, path: &Path) -> Result<BTreeSet<String>, Proble
         })
     };
     names.map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_name_was_meant_to_be_is_searched_once() {
+        let (strict, path) = (Dialect::Strict, Path::new("repos.json"));
+        let text = r#"{"repositories": {"main": {}, "zlib": {}}}"#;
+        let document = Description::parse(strict, path, text.into()).unwrap();
+        let description = Description::of(strict, document, path, Path::new("/"), None).unwrap();
+        for _ in 0..3 {
+            assert_eq!(description.unknown("zlb").suggestion.as_deref(), Some("zlib"));
+            assert_eq!(description.unknown("else").suggestion, None);
+        }
+        let searched = description.meant.lock().unwrap();
+        assert_eq!((searched.len(), searched["zlb"].as_deref(), &searched["else"]), (2, Some("zlib"), &None));
+    }
 }
