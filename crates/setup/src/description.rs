@@ -7,7 +7,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use taut_expr::json_to_value;
@@ -31,7 +34,13 @@ pub struct Description {
     /// Where chains of repositories that are made from others end that were followed so far (`last_of`).
     // Chains share their ends: without it a description of one long chain takes quadratic time.
     last: Mutex<HashMap<String, Arc<str>>>,
+    /// How many unknown names were compared with all others.
+    guesses: AtomicUsize,
 }
+
+/// How many unknown names get a suggestion.
+// Each is compared with all names of the description, which may have thousands of both.
+const MAX_GUESSES: usize = 100;
 
 /// The keys of the layers of a repository: what they name is another repository, whose root is taken.
 pub(crate) const LAYERS: [&str; 3] = ["target_root", "rule_root", "expression_root"];
@@ -76,7 +85,15 @@ impl Description {
     ) -> Result<Description, Problem> {
         let absent = absent.map(|path| read_absent(dialect, path)).transpose()?;
         let (path, base, provided) = (path.to_owned(), base.to_owned(), BTreeSet::new());
-        Ok(Description { document, path, base, absent, provided, last: Mutex::default() })
+        Ok(Description {
+            document,
+            path,
+            base,
+            absent,
+            provided,
+            last: Mutex::default(),
+            guesses: AtomicUsize::new(0),
+        })
     }
 
     /// The description where a repository of this name is there without being described: that of the rules in the
@@ -225,7 +242,8 @@ impl Description {
             (None, Some(all)) => Location::key(label, all.path()),
             (None, None) => Location::file(label),
         };
-        let known = known.iter().flat_map(|all| all.entries()).map(|(name, _)| name);
+        let is_compared = self.guesses.fetch_add(1, Ordering::Relaxed) < MAX_GUESSES;
+        let known = known.iter().filter(|_| is_compared).flat_map(|all| all.entries()).map(|(name, _)| name);
         Diagnostic::error(format!("there is no repository {} in the description", quoted(name)))
             .reference(format!("Config: Missing config entry for repository {}", quoted(name)))
             .at(at)
