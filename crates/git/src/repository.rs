@@ -2,19 +2,28 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use gix_object::Find;
 use gix_odb::Header as _;
 use sha1::{Digest, Sha1};
 use taut_digest::{Hash, HashFunction};
+use taut_sys::Named;
 
 use crate::{Error, Result, locate::objects_directory};
 
-/// The largest object that is read, in bytes; also a damaged size in a database allocates no more.
+/// The largest object that is read, in bytes.
 // Objects are read as a whole, so it is a limit of memory, too. Hosts of archives take no larger files.
 pub const MAX_OBJECT_SIZE: usize = 2 << 30;
+
+/// Up to this size in bytes the memory for an object is allocated before its content is looked at.
+// The library allocates and fills what a header claims. A larger claim is compared with the file first.
+const MAX_UNCHECKED_SIZE: usize = 64 << 20;
+
+/// How many times larger than its deflated form data can be.
+// <https://zlib.net/zlib_tech.html>: the limit of the format is 1032.
+const MAX_DEFLATED_RATIO: u64 = 1032;
 
 /// How many bytes of bases of deltas each handle keeps.
 // Per handle and so per reading thread: it pays for trees of neighbouring commits, which share their bases.
@@ -87,12 +96,21 @@ pub struct Repository {
     database: Mutex<Option<Arc<gix_odb::Store>>>,
     /// Handles that no thread uses at the moment.
     idle: Mutex<Vec<Handle>>,
+    /// The largest object that is read, in bytes.
+    limit: usize,
+    /// The same repository without the limit of unchecked sizes.
+    unlimited: OnceLock<Box<Repository>>,
 }
 
 impl Repository {
     /// The repository at an absolute path: a worktree, a git directory or a bare repository, which need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Repository {
-        Repository { path: path.into(), database: Mutex::default(), idle: Mutex::default() }
+        Repository::limited(path.into(), MAX_UNCHECKED_SIZE)
+    }
+
+    fn limited(path: PathBuf, limit: usize) -> Repository {
+        let (database, idle) = (Mutex::default(), Mutex::default());
+        Repository { path, database, idle, limit, unlimited: OnceLock::new() }
     }
 
     /// Its path.
@@ -125,7 +143,17 @@ impl Repository {
         let kind = self.with_handle(|handle| {
             handle.try_find(&object_id, &mut content).map(|found| found.map(|data| data.kind))
         })?;
-        let Some(kind) = kind.map_err(|error| self.damaged(id, error))? else {
+        let kind = match kind {
+            Ok(kind) => kind,
+            // The error may be that the object, or one that it is a delta of, is above the limit.
+            Err(_) if self.limit < MAX_OBJECT_SIZE => {
+                self.check_claimed_size(id)?;
+                let path = || Box::new(Repository::limited(self.path.clone(), MAX_OBJECT_SIZE));
+                return self.unlimited.get_or_init(path).read(id);
+            }
+            Err(error) => return Err(self.damaged(id, error)),
+        };
+        let Some(kind) = kind else {
             let is_empty_tree = id.as_bytes() == EMPTY_TREE;
             return Ok(is_empty_tree.then(|| Object { kind: Kind::Tree, content: Vec::new() }));
         };
@@ -135,6 +163,21 @@ impl Repository {
             return Err(self.damaged(id, "its content has another hash"));
         }
         Ok(Some(Object { kind, content }))
+    }
+
+    /// Fails if the file of a loose object is too small for the size in its header.
+    fn check_claimed_size(&self, id: &Hash) -> Result<()> {
+        let hex = id.to_hex();
+        let (shard, rest) = hex.split_at(2);
+        let file = objects_directory(&self.path)?.join(shard).join(rest);
+        // Objects in packs, which git verified when it fetched them, and in other databases have no such file.
+        let (Ok(Some(header)), Ok(file)) = (self.header(id), Named::stat(&file)) else { return Ok(()) };
+        if header.size > file.size().saturating_mul(MAX_DEFLATED_RATIO) {
+            let why =
+                format!("its header has a size of {} bytes, but its file has {}", header.size, file.size());
+            return Err(self.damaged(id, why));
+        }
+        Ok(())
     }
 
     /// The objects that the repository has at present, without those that others add later.
@@ -154,6 +197,9 @@ impl Repository {
         // They keep the old database open. One that another thread uses now is put back later, and dropped after its
         // next error.
         lock(&self.idle).clear();
+        if let Some(unlimited) = self.unlimited.get() {
+            unlimited.forget();
+        }
     }
 
     pub(crate) fn damaged(&self, id: &Hash, why: impl std::fmt::Display) -> Error {
@@ -199,7 +245,7 @@ impl Repository {
         }
         let objects = objects_directory(&self.path)?;
         let options = gix_odb::store::init::Options {
-            alloc_limit_bytes: Some(MAX_OBJECT_SIZE),
+            alloc_limit_bytes: Some(self.limit),
             ..gix_odb::store::init::Options::default()
         };
         // No replacements (`refs/replace`): an object is what its id says.

@@ -205,6 +205,26 @@ fn damaged_objects_are_errors() {
     damaged(&hex("7"));
 }
 
+#[test]
+fn no_memory_is_allocated_for_a_size_that_the_file_cannot_have() {
+    let top = TempDir::new().unwrap();
+    let git = GitRepository::new(top.path());
+    let repository = Repository::new(top.path());
+    let claim = "9".repeat(40);
+    git.write(&claim, b"blob 2000000000\0one");
+    match repository.read(&id(&claim)) {
+        Err(Error::Damaged { why, .. }) => {
+            assert!(why.starts_with("its header has a size of 2000000000 bytes, but its file has "), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // Zeros are the content with the smallest files for their size.
+    let zeros = vec![0; (64 << 20) + 1];
+    let large = git.blob(&zeros);
+    let read = repository.read(&id(&large)).unwrap().unwrap();
+    assert!(read.content == zeros, "{} bytes", read.content.len());
+}
+
 /// Reads every object of the packs: what is read is right, or there is an error. Returns how many errors there are.
 fn read_all(repository: &Repository) -> usize {
     let mut errors = 0;

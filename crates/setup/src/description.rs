@@ -36,6 +36,10 @@ pub struct Description {
     meant: Mutex<HashMap<String, Option<Arc<str>>>>,
 }
 
+/// How many unknown names get a suggestion.
+// Each is compared with all names of the description, which may have thousands of both.
+const MAX_GUESSES: usize = 100;
+
 /// The keys of the layers of a repository: what they name is another repository, whose root is taken.
 pub(crate) const LAYERS: [&str; 3] = ["target_root", "rule_root", "expression_root"];
 
@@ -248,6 +252,9 @@ impl Description {
         let mut meant = self.meant.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = meant.get(name) {
             return found.clone();
+        }
+        if meant.len() >= MAX_GUESSES {
+            return None;
         }
         let known = self.document.root().get("repositories");
         let names = known.iter().flat_map(|all| all.entries()).map(|(name, _)| name);

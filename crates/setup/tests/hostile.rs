@@ -79,6 +79,17 @@ fn changed_descriptions_yield_errors_with_places() {
     assert!(reached.set_up.contains("d"));
 }
 
+/// Each suggestion looks at all names, so that a description of thousands of both would take minutes.
+#[test]
+fn the_first_hundred_unknown_names_get_suggestions() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("repos.json");
+    fs::write(&path, DESCRIPTION).unwrap();
+    let description = Description::read(Dialect::Strict, &path, Path::new("/base"), None).unwrap();
+    let suggestions = (0..150).filter_map(|_| description.entry("A").unwrap_err().suggestion);
+    assert_eq!(suggestions.filter(|meant| meant == "a").count(), 100);
+}
+
 #[test]
 fn changed_rc_files_and_locations_yield_errors() {
     const RC: &str = r#"{"rc files": [{"root": "home", "path": "other"}], "distdirs": [{"root": "system", "path": "x", "base": "b"}], "just args": {"build": ["a"]}, "log limit": 3, "remote execution": {"address": "x", "compatible": true}, "invocation log": {"directory": {"root": "home", "path": "l"}, "context variables": ["A"]}, "config lookup order": [{"root": "workspace", "path": "r"}]}"#;
