@@ -262,6 +262,8 @@ impl Run<'_> {
                 Err(Failed::Stopped(stop)) => return Err(stop),
                 Err(Failed::Retry(why)) => {
                     is_undefined = why == Retry::Undefined;
+                    // Errors of this try are not shown; those of the next one must not depend on them.
+                    session.try_servers_again();
                     sink.event(&Event::CallRestarted);
                     let server = self.store.make_lost_again();
                     if server.is_some() && losses_at_servers < MAX_LOSSES_AT_SERVERS {

@@ -479,6 +479,14 @@ impl Session {
         self.sink.event(&Event::BuildBegan { actions, origins: &origins });
     }
 
+    /// Tries servers again that were given up, for another try of the same build. A cache stays given up: its delay is
+    /// paid once.
+    pub(crate) fn try_servers_again(&self) {
+        if !self.execution.stop.is_interrupted() {
+            self.services.endpoints.iter().for_each(|endpoint| endpoint.cas.begin_anew());
+        }
+    }
+
     /// Tries services again that were given up, for another build.
     pub(crate) fn begin_sharing_anew(&self) {
         if self.execution.stop.is_interrupted() {

@@ -215,22 +215,19 @@ impl Link {
                     // method). If it refuses only writes, reads go on.
                     Failure::Status(status) if !is_transient(status.code()) => {
                         // A refused write says nothing of reads.
-                        if !method.is_write {
-                            self.give_up.give_up();
-                        }
-                        return Err(Error::Final { call: method.name, why: text(&status) });
+                        let error = Error::Final { call: method.name, why: text(&status) };
+                        return Err(if method.is_write { error } else { self.give_up.give_up_for(error) });
                     }
                     Failure::Status(status) if is_last => {
-                        // A server that is full can still be read.
-                        if !(method.is_write && status.code() == Code::ResourceExhausted) {
-                            self.give_up.give_up();
-                        }
-                        return Err(Error::Transient {
+                        let error = Error::Transient {
                             call: method.name,
                             attempts: number,
                             code: status.code().into(),
                             why: text(&status),
-                        });
+                        };
+                        // A server that is full can still be read.
+                        let is_full = method.is_write && status.code() == Code::ResourceExhausted;
+                        return Err(if is_full { error } else { self.give_up.give_up_for(error) });
                     }
                     Failure::Status(status) => self.count_failed(method, &status, connection, begin)?,
                 }

@@ -21,6 +21,8 @@ pub(crate) struct GiveUp {
     // A watch, since it wakes those that wait and is seen by those that come later; a notification alone would miss
     // the latter.
     given_up: watch::Sender<bool>,
+    /// The error of the call that failed for good, if one is the reason.
+    why: Mutex<Option<Error>>,
     /// How long the build has waited for what was slow, and up to when that is counted.
     // One lock for both numbers: each is meaningless without the other.
     slow: Mutex<(Duration, Option<Instant>)>,
@@ -32,6 +34,7 @@ impl GiveUp {
     pub(crate) fn new(max_slow: Duration) -> GiveUp {
         GiveUp {
             given_up: watch::Sender::new(false),
+            why: Mutex::default(),
             slow: Mutex::default(),
             max_slow,
             slow_look_up: time_limit("slow-look-up", SLOW_LOOK_UP),
@@ -41,6 +44,20 @@ impl GiveUp {
     pub(crate) fn give_up(&self) {
         // Not `send`, which does nothing as long as no call listens: the calls to come have to find it.
         self.given_up.send_replace(true);
+    }
+
+    /// Gives up because a call failed for good; returns its error.
+    pub(crate) fn give_up_for(&self, error: Error) -> Error {
+        // Before the switch: what sees the switch finds the reason.
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+        self.give_up();
+        error
+    }
+
+    /// An answer with the reason in place of [`Error::Off`], if a call that failed is the reason.
+    pub(crate) fn with_reason<T>(&self, answer: Result<T>) -> Result<T> {
+        let why = || self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        answer.map_err(|error| if error == Error::Off { why().unwrap_or(error) } else { error })
     }
 
     pub(crate) fn is_given_up(&self) -> bool {

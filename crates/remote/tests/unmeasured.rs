@@ -26,7 +26,12 @@ fn start(faults: Faults) -> Server {
 }
 
 fn client(address: &str) -> Client {
+    client_with(Patience::default().attempts, address)
+}
+
+fn client_with(attempts: u32, address: &str) -> Client {
     let patience = Patience {
+        attempts,
         first_pause: Duration::from_millis(1),
         max_pause: Duration::from_millis(4),
         ..Patience::default()
@@ -99,7 +104,8 @@ fn one_goes_on_over_many_connections() {
     let (server, bytes, buffer) = (start(Faults::default()), bytes(LARGE), Arc::new(Buffer::default()));
     let wanted = add(&server, &bytes);
     let proxy = Proxy::always(server.socket(), LinkFault::Cut(Direction::Down, 1_500_000)).unwrap();
-    assert_eq!(get(&client(&proxy.address()), wanted, buffer.clone()), Ok(()));
+    // A reset connection may lose all that it carried, and that several times in a row on a busy machine.
+    assert_eq!(get(&client_with(30, &proxy.address()), wanted, buffer.clone()), Ok(()));
     assert!(buffer.take() == bytes);
     assert!(proxy.connections() > 10, "{}", proxy.connections());
 }

@@ -74,16 +74,16 @@ impl fmt::Display for Error {
             Error::Final { call, why } => write!(f, "{call}: {why}"),
             Error::NotExecuted { why, .. } => write!(f, "Execute: {why}"),
             Error::InputsMissing(digests) => match &digests[..] {
-                [digest] => write!(f, "input {} of the action is not there", digest.hash),
+                [digest] => write!(f, "Execute: input {} of the action is missing", digest.hash),
                 [digest, ..] => {
                     write!(
                         f,
-                        "{} inputs of the action are not there, {} among them",
+                        "Execute: {} inputs of the action are missing, {} among them",
                         digests.len(),
                         digest.hash
                     )
                 }
-                [] => f.write_str("inputs of the action are not there"),
+                [] => f.write_str("Execute: inputs of the action are missing"),
             },
             Error::Corrupt(digest) => {
                 write!(f, "a blob arrived that does not match its digest {}", digest.hash)

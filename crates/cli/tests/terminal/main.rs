@@ -473,13 +473,14 @@ fn the_rest_of_a_build_is_estimated_from_earlier_calls() {
     slow(&workspace, 2);
     let recording = Recording::new(80);
     let first = recording.run(&workspace, &["build", "all"]);
-    assert!(!first.tallest_frame().contains(" left"), "{}", first.tallest_frame());
+    assert!(!first.raw.contains(" left"), "{}", first.raw);
     let text = fs::read_to_string(workspace.root().join("TARGETS")).unwrap();
     workspace.file(
         "TARGETS",
         text.replace("; touch other", "; touch  other").replace("; touch a/f", "; touch  a/f"),
     );
     let again = recording.run(&workspace, &["build", "all"]);
-    assert!(again.tallest_frame().contains(" left\n"), "{}", again.tallest_frame());
+    // Not in the last frame: it may be overdue, and has no estimate then.
+    assert!(again.raw.contains(" left"), "{}", again.raw);
     assert!(again.tallest_frame().starts_with("[0/2] 2 running, "), "{}", again.tallest_frame());
 }
