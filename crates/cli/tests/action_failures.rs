@@ -408,3 +408,25 @@ fn the_command_in_a_failure_message_runs_the_action_alone() {
     let built = workspace.run(&taut(), ["build", "t"]).exits(1);
     says(&built, &["building d/x failed (exit code 5)"]);
 }
+
+/// What `:first` made is removed from the store, so it is made again in the same call, and fails then. Its output was
+/// shown when it succeeded, which does not replace the message about the failure.
+#[test]
+fn an_action_that_fails_when_its_lost_result_is_made_again_is_reported() {
+    let workspace = Workspace::new();
+    let flag = workspace.beside("flag");
+    // Large: small objects are installed from memory.
+    let targets = format!(
+        r#"{{"first": {{"type": "generic", "outs": ["a"], "cmds": ["echo begun; test ! -e {flag} && seq 200000 > a"]}},
+            "then": {{"type": "generic", "outs": ["b"], "deps": ["first"],
+                     "cmds": ["touch {flag}; find {root}/protocol-dependent -type f -size +500k -delete; echo b > b"]}},
+            "last": {{"type": "install", "files": {{"a": "first", "b": "then"}}}}}}"#,
+        flag = flag.display(),
+        root = workspace.build_root().display(),
+    );
+    workspace.file("TARGETS", targets);
+    let out = workspace.beside("out").display().to_string();
+    let ran = workspace.run(&taut(), ["install", "-J", "1", "-o", &out, "last"]).exits(1);
+    says(&ran, &["begun", ":first: building a failed (exit code 1)", "1 action failed: :first (a)"]);
+    assert!(flag.exists());
+}

@@ -438,9 +438,11 @@ struct MessagesState {
     /// The actions whose outputs those took as inputs.
     needed: HashSet<Id>,
     replayed: Vec<Replayed>,
-    /// The actions that messages were shown about: if the build is started again, its events come again.
-    // By id, whatever was shown about it: one message about an action is enough in a call.
-    shown: HashSet<Id>,
+    /// The actions whose output was shown: if the build is started again, its events come again.
+    outputs_shown: HashSet<Id>,
+    /// The actions whose failure was shown.
+    // Apart from the outputs: an action that succeeds, and fails when its lost result is made again, has both.
+    failures_shown: HashSet<Id>,
     /// The result of the comparison with the cache.
     compared: Option<Compared>,
 }
@@ -552,7 +554,7 @@ impl Messages {
         let has_output = ran.stdout.is_some() || ran.stderr.is_some();
         let has_failed = ran.exit_code != 0 && action.may_fail.is_some();
         // Inserted in the same step as it is checked: events come from several threads.
-        if !(has_output || has_failed) || !self.state().shown.insert(*id) {
+        if !(has_output || has_failed) || !self.state().outputs_shown.insert(*id) {
             return;
         }
         if has_failed {
@@ -578,7 +580,7 @@ impl Messages {
             state.needed.extend(failed.needs());
         }
         // When the build is started again, the event comes again.
-        if self.state().shown.insert(failure.id) {
+        if self.state().failures_shown.insert(failure.id) {
             self.show_or_defer(Deferred::Failure(failure.clone()));
         }
     }
@@ -703,7 +705,7 @@ impl BuildMessages for Messages {
     fn on_retry(&self, why: Retry, server: Option<&str>) {
         {
             let mut state = self.state();
-            // What was shown stays noted in `shown`; only the figures begin anew.
+            // What was shown stays noted; only the figures begin anew.
             state.failed.clear();
             (state.needed, state.replayed) = Default::default();
         }
