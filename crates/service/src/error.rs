@@ -73,18 +73,21 @@ impl fmt::Display for Error {
             }
             Error::Final { call, why } => write!(f, "{call}: {why}"),
             Error::NotExecuted { why, .. } => write!(f, "Execute: {why}"),
-            Error::InputsMissing(digests) => match &digests[..] {
-                [digest] => write!(f, "Execute: input {} of the action is missing", digest.hash),
-                [digest, ..] => {
-                    write!(
-                        f,
-                        "Execute: {} inputs of the action are missing, {} among them",
-                        digests.len(),
-                        digest.hash
-                    )
+            Error::InputsMissing(digests) => {
+                f.write_str("Execute: ")?;
+                match &digests[..] {
+                    [digest] => write!(f, "input {} of the action is missing", digest.hash),
+                    [digest, ..] => {
+                        write!(
+                            f,
+                            "{} inputs of the action are missing, {} among them",
+                            digests.len(),
+                            digest.hash
+                        )
+                    }
+                    [] => f.write_str("inputs of the action are missing"),
                 }
-                [] => f.write_str("Execute: inputs of the action are missing"),
-            },
+            }
             Error::Corrupt(digest) => {
                 write!(f, "a blob arrived that does not match its digest {}", digest.hash)
             }
